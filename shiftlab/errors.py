@@ -1,0 +1,34 @@
+"""What can go wrong, as types: each carries the exit code that the command line answers with.
+
+Every message names the file, row or column at fault and says how to mend it.
+"""
+
+from __future__ import annotations
+
+
+class ShiftLabError(Exception):
+    """Work that failed (exit code 1)."""
+
+    exit_code = 1
+
+
+class BadInputError(ShiftLabError):
+    """A file, name or option that cannot be used as it is (exit code 2)."""
+
+    exit_code = 2
+
+
+class NotFoundError(BadInputError):
+    """A name that the catalog does not hold; the message suggests the nearest ones (exit code 2)."""
+
+
+class CatalogBusyError(ShiftLabError):
+    """Another process held the catalog longer than we are willing to wait (exit code 75)."""
+
+    exit_code = 75
+
+
+class TimeLimitError(ShiftLabError):
+    """A query ran into its time limit (exit code 124)."""
+
+    exit_code = 124
