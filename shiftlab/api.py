@@ -1,0 +1,94 @@
+"""The catalog as users hold it: `shiftlab.open`, and every operation as a method.
+
+Each method is one call into the domain package that does the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from shiftlab import __version__, safe_sql
+from shiftlab.catalog import Store
+
+if TYPE_CHECKING:
+    from shiftlab import vectors
+    from shiftlab.shift.score import Score
+    from shiftlab.shift.stored import Matrix
+    from shiftlab.subsets import build, ingest
+
+_silent: Callable[[str], None] = lambda _: None  # noqa: E731
+
+
+def open(path: str | Path = "catalog", *, create: bool = True) -> Catalog:
+    """The catalog in folder `path`; made if it is not there, unless `create` is False.
+
+    No connection stays open: each operation opens the catalog for its moment. Raises `BadInputError` for a
+    folder that cannot be used and for a catalog of a newer version, `NotFoundError` if there is none.
+    """
+    return Catalog(Store.create(path) if create else Store.open(path))
+
+
+class Catalog:
+    """A catalog and what can be done with it. Usable in a ``with`` block; there is nothing to close."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    @property
+    def path(self) -> Path:
+        return self.store.path
+
+    def __enter__(self) -> Catalog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def __repr__(self) -> str:
+        return f"Catalog({str(self.path)!r}, generation {self.store.generation()}, shiftlab {__version__})"
+
+    def sql(self, query: str, params: Mapping[str, Any] | None = None, *, limit: int | None = None) -> safe_sql.Result:
+        """Rows of one SELECT over the catalog; see `safe_sql.query`."""
+        return safe_sql.query(self.store, query, params, limit=limit)
+
+    def ingest_images(
+        self, path: str | Path, dataset: str, *, progress: Callable[[str], None] = _silent, **options: Any
+    ) -> ingest.Ingested:
+        """Annotations of images; see `subsets.ingest_images`."""
+        from shiftlab.subsets import ingest
+
+        return ingest.ingest_images(self.store, path, dataset, progress=progress, **options)
+
+    def ingest_vectors(self, path: str | Path, dataset: str, space: str, **options: Any) -> vectors.Ingested:
+        """Vectors of items; see `vectors.ingest_vectors`."""
+        from shiftlab import vectors
+
+        return vectors.ingest_vectors(self.store, path, dataset, space, **options)
+
+    def build_subsets(
+        self, dataset: str, contexts: build.Contexts = "objects", *, progress: Callable[[str], None] = _silent, **parameters: Any
+    ) -> list[build.Built]:
+        """The subset catalog of a dataset; `parameters` are the fields of `subsets.Parameters`."""
+        from shiftlab.subsets import build
+
+        return build.build_subsets(self.store, dataset, contexts, build.Parameters(**parameters), progress=progress)
+
+    def compare(
+        self, left: str, right: str, *, space: str | None = None, measure: str | Sequence[str] | None = None, **options: Any
+    ) -> list[Score]:
+        """Scores between two subsets, stored; see `shift.stored.compare_subsets`."""
+        from shiftlab.shift import stored
+
+        names = [measure] if isinstance(measure, str) else measure
+        return stored.compare_subsets(self.store, left, right, space=space, measures=names, **options)
+
+    def matrix(self, measure: str, **options: Any) -> Matrix:
+        """All pairs of a class, or of the subsets of a predicate, stored; see `shift.stored.subset_matrix`."""
+        from shiftlab.shift import stored
+
+        return stored.subset_matrix(self.store, measure, **options)

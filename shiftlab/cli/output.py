@@ -1,0 +1,147 @@
+"""Rows to people and programs: tables, csv, json, ndjson, markdown, parquet, arrow."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from shiftlab.errors import BadInputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_BY_SUFFIX = {
+    ".csv": "csv",
+    ".json": "json",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".md": "markdown",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".txt": "table",
+}
+_BINARY = ("parquet", "arrow")
+_ROWS_ON_A_TERMINAL = 60
+
+
+def emit(frame: pl.DataFrame, format: str | None, output: str | None) -> None:
+    """Writes `frame` to `output` or stdout; without a format, by suffix, terminal or pipe."""
+    if output:
+        path = Path(output)
+        chosen = format or _BY_SUFFIX.get(path.suffix.lower())
+        if chosen is None:
+            raise BadInputError(f"cannot tell a format from '{output}': add --format, or a suffix as .csv")
+        _write_file(frame, chosen, path)
+        return
+    chosen = format or ("table" if sys.stdout.isatty() else "csv")
+    if chosen in _BINARY:
+        if sys.stdout.isatty():
+            raise BadInputError(f"{chosen} is not for a terminal: add -o FILE, or pipe it")
+        write(frame, chosen, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    elif chosen == "table":
+        _print_table(frame)
+    else:
+        sys.stdout.write(text(frame, chosen))
+        sys.stdout.flush()
+
+
+def _write_file(frame: pl.DataFrame, format: str, path: Path) -> None:
+    """Under a temporary name first: a file of that name is whole or not there."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+            try:
+                if format == "table":
+                    file.write(plain_table(frame).encode())
+                elif format in _BINARY:
+                    write(frame, format, file)
+                else:
+                    file.write(text(frame, format).encode())
+                os.chmod(file.name, 0o644)
+                os.replace(file.name, path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise BadInputError(f"cannot write '{path}': {error.strerror}") from error
+
+
+def write(frame: pl.DataFrame, format: str, file: IO[bytes]) -> None:
+    """Parquet or an Arrow IPC stream into an open file."""
+    if format == "parquet":
+        frame.write_parquet(file)
+    else:
+        frame.write_ipc_stream(file)
+
+
+def text(frame: pl.DataFrame, format: str) -> str:
+    """csv, json, ndjson or markdown."""
+    if format == "csv":
+        return str(_flat(frame).write_csv())
+    if format == "json":
+        return str(frame.write_json()) + "\n"
+    if format == "ndjson":
+        return str(frame.write_ndjson())
+    rows = [frame.columns, ["---"] * frame.width, *([_cell(v, full=True) for v in row] for row in frame.rows())]
+    return "".join("| " + " | ".join(str(v).replace("|", "\\|").replace("\n", " ") for v in row) + " |\n" for row in rows)
+
+
+def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """csv has no lists and structs: they become JSON texts."""
+    import polars as pl
+
+    nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
+    return frame.with_columns(
+        pl.struct(name).map_elements(lambda v, n=name: _as_json(v[n]), return_dtype=pl.String).alias(name) for name in nested
+    )
+
+
+def _as_json(value: Any) -> str:
+    import json
+
+    return json.dumps(value.to_list() if hasattr(value, "to_list") else value, default=str)
+
+
+def _print_table(frame: pl.DataFrame) -> None:
+    from rich.console import Console
+
+    shown = frame.head(_ROWS_ON_A_TERMINAL) if sys.stdout.isatty() else frame
+    Console().print(_rich_table(shown))
+    if len(shown) < len(frame):
+        print(f"{len(shown)} of {len(frame):,} rows; -o FILE or --format csv writes all")
+
+
+def plain_table(frame: pl.DataFrame) -> str:
+    """The table as text, for files."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    out = StringIO()
+    Console(file=out, width=400).print(_rich_table(frame))
+    return out.getvalue()
+
+
+def _rich_table(frame: pl.DataFrame) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, dtype in frame.schema.items():
+        table.add_column(name, justify="right" if dtype.is_numeric() else "left", overflow="fold")
+    from rich.text import Text
+
+    for row in frame.rows():
+        table.add_row(*(Text(_cell(value)) for value in row))
+    return table
+
+
+def _cell(value: Any, *, full: bool = False) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float) and not full:
+        return f"{value:.4g}" if abs(value) < 1e6 else f"{value:,.0f}"
+    return str(value)

@@ -1,0 +1,167 @@
+"""SQL over the catalog for people: one SELECT, read-only, locked down, within limits.
+
+What is a SELECT to DuckDB's parser may still write (a COPY or DELETE inside a WITH). Placed as a subquery
+it cannot: so the user's text is parsed, must be one statement of type SELECT, and runs wrapped in
+``select * from (...) limit n``. The connection is read-only and hardened before it sees any of it.
+A single long function call does not heed DuckDB's time limit: whoever takes SQL from strangers runs
+this in a process of its own and ends that process at the deadline, as `shiftlab sql` and the explorer do.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shiftlab.catalog import Store
+from shiftlab.errors import BadInputError, ShiftLabError, TimeLimitError
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
+
+MEMORY_LIMIT = "1GB"
+TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """Rows of a query. `truncated`: there are more than the limit asked for."""
+
+    table: pa.Table
+    truncated: bool
+    seconds: float
+
+    def arrow(self) -> pa.Table:
+        """As an Arrow table."""
+        return self.table
+
+    def pl(self) -> pl.DataFrame:
+        """As a polars frame."""
+        import polars as pl
+
+        frame = pl.from_arrow(self.table)
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """As a list of tuples."""
+        return self.pl().rows()
+
+
+def query(
+    store: Store,
+    sql: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    limit: int | None = None,
+    timeout: float = TIMEOUT_SECONDS,
+    explain: bool = False,
+) -> Result:
+    """Runs one SELECT (also FROM, VALUES, DESCRIBE, SUMMARIZE, SHOW) and returns its rows.
+
+    `params` are bound to ``$name``. Raises `BadInputError` for anything but one SELECT, `ShiftLabError` with
+    DuckDB's words for SQL that fails, `TimeLimitError` after `timeout` seconds.
+    """
+    import duckdb
+
+    started = time.perf_counter()
+    with store.read() as con:
+        _harden(con, timeout)
+        try:
+            wrapped = _guarded(con, sql, limit)
+            relation = con.sql(("explain " if explain else "") + wrapped, params=dict(params or {}))
+            if relation is None:
+                raise BadInputError("this statement returns no rows; 'shiftlab sql' takes one SELECT")
+            table = relation.to_arrow_table()
+        except duckdb.Error as error:
+            raise _explained(error, timeout) from error
+    truncated = limit is not None and not explain and table.num_rows > limit
+    return Result(table.slice(0, limit) if truncated else table, truncated, time.perf_counter() - started)
+
+
+def write(store: Store, sql: str, params: Mapping[str, Any] | None = None) -> int:
+    """Runs any statements on the catalog in one transaction, recorded as a run; returns its run id.
+
+    For the owner of a catalog only: nothing is guarded here.
+    """
+    import duckdb
+
+    from shiftlab.catalog import Run
+
+    run = Run("sql", {"sql": sql, "params": dict(params or {})})
+    try:
+        with store.write(run) as con:
+            con.execute(sql, dict(params or {}) or None).fetchall()
+    except duckdb.Error as error:
+        raise _explained(error, float("inf")) from error
+    return run.run_id
+
+
+def tables(store: Store) -> pl.DataFrame:
+    """Every table and view of the catalog: name, kind, rows (of tables), columns, what it holds."""
+    with store.read() as con:
+        return con.sql(
+            """
+            with relation as (
+                select view_name as name, 'view' as kind, null as rows, comment from duckdb_views() where not internal
+                union all
+                select table_name, 'table', estimated_size, comment from duckdb_tables()
+            ),
+            columns as (
+                select table_name as name, string_agg(column_name, ', ' order by column_index) as columns
+                from duckdb_columns() where not internal group by table_name
+            )
+            select name, kind, rows, columns, comment as holds from relation join columns using (name)
+            order by kind desc, name
+            """
+        ).pl()
+
+
+def _harden(con: DuckDBPyConnection, timeout: float) -> None:
+    """The order matters: what the last setting locks cannot be set any more."""
+    settings = (
+        f"memory_limit = '{MEMORY_LIMIT}'",
+        "threads = 2",
+        "temp_directory = ''",
+        f"max_execution_time = {max(1, int(timeout * 1000))}",
+        "python_enable_replacements = false",
+        "autoload_known_extensions = false",
+        "allow_persistent_secrets = false",
+        "enable_external_access = false",
+        "lock_configuration = true",
+    )
+    for setting in settings:
+        con.execute(f"set {setting}").fetchall()
+
+
+def _guarded(con: DuckDBPyConnection, sql: str, limit: int | None) -> str:
+    if not sql.strip():
+        raise BadInputError("the SQL is empty; try: from subsets limit 10")
+    try:
+        statements = con.extract_statements(sql)
+        kinds = [statement.type.name for statement in statements]
+    except ValueError as error:  # DuckDB's client cannot name the type of some statements (CONNECT)
+        raise BadInputError("only one SELECT is allowed here") from error
+    if kinds != ["SELECT"]:
+        found = ", ".join(kinds) or "nothing"
+        raise BadInputError(
+            f"only one SELECT is allowed here, found {found}; the owner of a catalog can change it with --write"
+        )
+    text = statements[0].query.strip().rstrip(";")
+    tail = f" limit {limit + 1}" if limit is not None else ""
+    return f"select * from (\n{text}\n){tail}"
+
+
+def _explained(error: Exception, timeout: float) -> Exception:
+    text = " ".join(line for line in str(error).splitlines() if line.strip())
+    if "INTERRUPT" in text.upper() or "max_execution_time" in text:
+        return TimeLimitError(f"the query ran longer than {timeout:g} s and was stopped; raise --timeout or narrow it")
+    if "Out of Memory" in text:
+        return ShiftLabError(f"the query needs more than {MEMORY_LIMIT} of memory; narrow it, or aggregate first")
+    # The guard's wrapping shifts DuckDB's line numbers by one: take it out of the words people read.
+    text = re.sub(r"LINE (\d+):", lambda m: f"line {max(1, int(m[1]) - 1)}:", text)
+    return ShiftLabError(f"SQL: {text}")
