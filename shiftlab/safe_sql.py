@@ -83,6 +83,11 @@ def query(
     return Result(table.slice(0, limit) if truncated else table, truncated, time.perf_counter() - started)
 
 
+def narrowed(sql: str, where: str | None) -> str:
+    """A SELECT narrowed by a predicate that a person typed; to be run by `query`, which guards it."""
+    return f"select * from (\n{sql}\n) where (\n{where}\n)" if where else sql
+
+
 def write(store: Store, sql: str, params: Mapping[str, Any] | None = None) -> int:
     """Runs any statements on the catalog in one transaction, recorded as a run; returns its run id.
 

@@ -1,0 +1,82 @@
+"""shiftlab ingest: outside data into the catalog."""
+
+from __future__ import annotations
+
+import click
+
+from shiftlab.cli import LazyGroup
+from shiftlab.cli.settings import Settings, common
+
+
+@click.group(cls=LazyGroup)
+def ingest() -> None:
+    """Bring annotations and vectors into the catalog."""
+
+
+@ingest.command(epilog="Example: shiftlab ingest images instances_train2017.json --dataset coco")
+@common
+@click.argument("path", type=click.Path())
+@click.option("--dataset", required=True, help="Name of the dataset; made if it is new, added to if not.")
+@click.option(
+    "--input",
+    type=click.Choice(["auto", "coco", "gqa", "visual-genome", "table"]),
+    default="auto",
+    show_default=True,
+    help="Format of PATH. A table has the columns image_id, object and optionally attribute, x, y, w, h, split ...",
+)
+@click.option(
+    "--on-bad",
+    type=click.Choice(["error", "skip"]),
+    default="error",
+    show_default=True,
+    help="Refuse the source at the first bad record, or leave bad records out and list them (table ingest_issue).",
+)
+@click.option("--licence", help="Licence of the data, as an SPDX name.")
+def images(settings: Settings, path: str, dataset: str, input: str, on_bad: str, licence: str | None) -> None:
+    """Annotations of images: COCO instances, GQA scene graphs, Visual Genome files or a plain table."""
+    with settings.progress() as progress:
+        done = settings.open(create=True).ingest_images(
+            path, dataset, input=input, on_bad=on_bad, licence=licence, progress=progress
+        )
+    if done.already_there:
+        settings.say(f"{done.source} is in dataset '{dataset}' already: nothing to do")
+        return
+    settings.say(f"{done.source}: {done.images:,} images, {done.objects:,} objects, {done.terms:,} terms -> '{dataset}'")
+    for what, counts in (("flagged", done.flagged), ("skipped", done.skipped)):
+        if counts:
+            listed = ", ".join(f"{n:,} {name}" for name, n in counts.items())
+            settings.say(f"{what}: {listed} (listed in the table ingest_issue)")
+    settings.say(f"next: shiftlab subsets build {dataset}")
+
+
+@ingest.command(epilog="Example: shiftlab ingest vectors clip.npy --ids items.csv:image_id --dataset coco --space clip")
+@common
+@click.argument("file", type=click.Path())
+@click.option("--dataset", required=True, help="Dataset whose items the vectors describe.")
+@click.option("--space", required=True, help="Name of the vector space.")
+@click.option("--stage", default="base", show_default=True, help="Stage of the space, for paired comparison.")
+@click.option("--ids", help="Column or array with the ids; for .npy a file: ids.npy, items.csv, items.parquet:image_id.")
+@click.option("--average", is_flag=True, help="Give an id with several vectors their mean.")
+@click.option("--skip-unknown", is_flag=True, help="Leave out ids that the dataset does not have.")
+def vectors(
+    settings: Settings,
+    file: str,
+    dataset: str,
+    space: str,
+    stage: str,
+    ids: str | None,
+    average: bool,
+    skip_unknown: bool,
+) -> None:
+    """Vectors of items: .npy, .npz or .parquet."""
+    done = settings.open(create=True).ingest_vectors(
+        file, dataset, space, stage=stage, ids=ids, average=average, skip_unknown=skip_unknown
+    )
+    if done.already_there:
+        settings.say(f"{file} is in space '{space}' already: nothing to do")
+        return
+    settings.say(f"{done.vectors:,} vectors of {done.dim} dimensions -> '{dataset}', space '{space}' ({stage})")
+    if done.averaged:
+        settings.say(f"{done.averaged:,} further vectors of the same ids were averaged into them")
+    if done.unknown_ids:
+        settings.say(f"{done.unknown_ids:,} rows were left out: their ids are no items of '{dataset}'")

@@ -1,0 +1,86 @@
+"""shiftlab subsets: build the subset catalog and look at it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from shiftlab.cli.settings import Settings, common
+
+
+@click.group()
+def subsets() -> None:
+    """Named subsets such as cat(sofa): build, list, show, graph."""
+
+
+@subsets.command(epilog="Example: shiftlab subsets build coco --min-images 50")
+@common
+@click.argument("dataset")
+@click.option(
+    "--contexts",
+    type=click.Choice(["objects", "attributes", "places", "all"]),
+    default="objects",
+    show_default=True,
+    help="What a context may be.",
+)
+@click.option("--mode", type=click.Choice(["shiftlab", "parity"]), default="shiftlab", show_default=True,
+              help="parity: communities without edge weights, as in MetaShift's code.")  # fmt: skip
+@click.option("--min-images", type=int, default=25, show_default=True, help="Least images of a subset.")
+@click.option("--min-subsets", type=int, default=6, show_default=True, help="Least subsets of a kept class.")
+@click.option("--edge", type=float, default=0.2, show_default=True, help="Least overlap coefficient of an edge.")
+@click.option("--min-side", type=float, default=0.2, show_default=True,
+              help="Least share of width or height an object spans for its attributes to count.")  # fmt: skip
+@click.option("--dim", type=int, default=5, show_default=True, help="Dimensions of the spectral layout.")
+@click.option("--min-relations", type=int, default=0, show_default=True,
+              help="Keep class(context) only with so many relations from class to context.")  # fmt: skip
+@click.option("--allow", type=click.Path(), help="File with the names that may be built, one a line (or CSV column 'subset').")
+@click.option("--seed", type=int, default=0, show_default=True)
+def build(settings: Settings, dataset: str, contexts: Any, allow: str | None, **parameters: Any) -> None:
+    """Build the subsets class(context) of DATASET, their overlaps, meta-graphs and distances."""
+    import polars as pl
+
+    from shiftlab.subsets import read_names
+
+    names = None if allow is None else read_names(allow)
+    with settings.progress() as progress:
+        built = settings.open().build_subsets(dataset, contexts, progress=progress, allow=names, **parameters)
+    settings.emit(pl.DataFrame([asdict(one) for one in built]))
+
+
+@subsets.command("list", epilog="Example: shiftlab subsets list --where \"class = 'cat' and n > 200\"")
+@common
+@click.option("--dataset", help="Only this dataset.")
+@click.option("--class", "subject", help="Only this class.")
+@click.option("--where", help="SQL predicate over the columns of the view subsets.")
+def list_(settings: Settings, dataset: str | None, subject: str | None, where: str | None) -> None:
+    """The subsets, with size, community and degree."""
+    from shiftlab import subsets as package
+
+    settings.emit(package.list_subsets(settings.open().store, dataset, subject, where))
+
+
+@subsets.command(epilog="Example: shiftlab subsets show 'cat(couch)'")
+@common
+@click.argument("name")
+@click.option("--dataset", help="Where several datasets have a subset of this name.")
+@click.option("--items", is_flag=True, help="List the items instead of the neighbours.")
+def show(settings: Settings, name: str, dataset: str | None, items: bool) -> None:
+    """One subset: its neighbours in the meta-graph, or its items."""
+    from shiftlab import subsets as package
+
+    store = settings.open().store
+    settings.emit(package.members(store, name, dataset) if items else package.neighbours(store, name, dataset))
+
+
+@subsets.command(epilog="Example: shiftlab subsets graph cat --edges")
+@common
+@click.argument("subject", metavar="CLASS")
+@click.option("--dataset", help="Where several datasets have this class.")
+@click.option("--edges", is_flag=True, help="Only pairs whose overlap reaches the edge threshold.")
+def graph(settings: Settings, subject: str, dataset: str | None, edges: bool) -> None:
+    """The meta-graph of CLASS: every pair with its overlap and distances."""
+    from shiftlab import subsets as package
+
+    settings.emit(package.graph(settings.open().store, subject, dataset, edges_only=edges))

@@ -1,0 +1,75 @@
+"""Looking at the subset catalog: lists, one subset, one class's graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shiftlab import queries, safe_sql
+from shiftlab.catalog import Store
+from shiftlab.errors import BadInputError, NotFoundError
+from shiftlab.names import nearest, require_dataset, require_subset
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def list_subsets(
+    store: Store, dataset: str | None = None, subject: str | None = None, where: str | None = None
+) -> pl.DataFrame:
+    """Rows of the view subsets; `where` is a SQL predicate over its columns."""
+    if dataset is not None:
+        require_dataset(store, dataset)
+    if subject is not None:
+        _require_class(store, subject, dataset)
+    params = {"dataset": dataset, "class": subject}
+    return safe_sql.query(store, safe_sql.narrowed(queries.sql("list_subsets"), where), params).pl()
+
+
+def members(store: Store, name: str, dataset: str | None = None) -> pl.DataFrame:
+    """The items of one subset: external_id, weight, file, width, height."""
+    subset = require_subset(store, name, dataset)
+    with store.read() as con:
+        return con.sql(queries.sql("subset_members"), params={"subset_id": subset.subset_id}).pl()
+
+
+def neighbours(store: Store, name: str, dataset: str | None = None) -> pl.DataFrame:
+    """Subsets that share items with one subset: overlap, Jaccard, edge, distances."""
+    subset = require_subset(store, name, dataset)
+    with store.read() as con:
+        return con.sql(queries.sql("subset_neighbours"), params={"subset_id": subset.subset_id}).pl()
+
+
+def graph(store: Store, subject: str, dataset: str | None = None, *, edges_only: bool = False) -> pl.DataFrame:
+    """Every pair of kept subsets of a class with overlap and distances."""
+    _require_class(store, subject, dataset)
+    with store.read() as con:
+        return con.sql(
+            queries.sql("class_graph"), params={"class": subject, "dataset": dataset, "edges_only": edges_only}
+        ).pl()
+
+
+def read_names(path: str | Path) -> tuple[str, ...]:
+    """Names of subsets from a file: one a line, or the column `subset` of a CSV."""
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(f"cannot read the names in '{path}': {error}") from error
+    if lines and "subset" in lines[0].split(","):
+        import polars as pl
+
+        return tuple(pl.read_csv(path, infer_schema=False)["subset"].drop_nulls())
+    names = tuple(line.strip() for line in lines if line.strip())
+    for number, name in enumerate(names, 1):
+        if not (name.endswith(")") and "(" in name[1:]):
+            raise BadInputError(f"{path.name}: line {number} is '{name[:60]}'; expected a name such as cat(sofa)")
+    return names
+
+
+def _require_class(store: Store, subject: str, dataset: str | None) -> None:
+    with store.read() as con:
+        known = con.sql(queries.sql("class_names"), params={"dataset": dataset}).pl()["name"].to_list()
+    if subject not in known:
+        hint = nearest(subject, known) if known else ": build them with 'shiftlab subsets build'"
+        raise NotFoundError(f"there is no class '{subject}' with subsets{hint}")
