@@ -1,0 +1,80 @@
+"""shiftlab shift: scores between two subsets, or all pairs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from shiftlab.cli.settings import Settings, common
+
+
+class _PairByDefault(click.Group):
+    """`shiftlab shift A B` without naming the command."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in self.commands:
+            args = ["pair", *args]
+        return super().resolve_command(ctx, args)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage(ctx.command_path, "A B [OPTIONS] | COMMAND ...")
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # Options before A and B belong to the pair: shiftlab shift --measure mmd A B
+        if args and args[0].startswith("-") and args[0] not in ("-h", "--help"):
+            args = ["pair", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_PairByDefault, epilog="Example: shiftlab shift 'cat(couch)' 'cat(car)' --measure mmd")
+def shift() -> None:
+    """Scores of shift between two subsets A and B, or all pairs of a class (shift matrix)."""
+
+
+@shift.command(epilog="Example: shiftlab shift 'dog(couch)' 'dog(frisbee)' --space captions --measure mmd")
+@common
+@click.argument("a")
+@click.argument("b")
+@click.option("--measure", "-m", "measures", multiple=True, help="As often as needed; default: a first set. See 'shiftlab measures'.")
+@click.option("--space", help="Vector space for measures of clouds; needed where the dataset has several.")
+@click.option("--stage", default="base", show_default=True)
+@click.option("--dataset", help="Where several datasets have subsets of these names.")
+@click.option("--permutations", type=click.IntRange(min=0), default=999, show_default=True)
+@click.option("--confidence", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.95, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+def pair(settings: Settings, a: str, b: str, measures: tuple[str, ...], **options: Any) -> None:
+    """Scores between subsets A and B: value, null, p-value, sample sizes. Stored in the table score."""
+    import polars as pl
+
+    with settings.progress() as progress:
+        scores = settings.open().compare(a, b, measure=list(measures) or None, progress=progress, **options)
+    columns = ("measure", "value", "debiased", "null_mean", "null_q95", "ci_low", "ci_high", "p", "n_left", "n_right",
+               "seed", "seconds", "note")  # fmt: skip
+    schema = {name: pl.Float64 for name in columns} | {"measure": pl.String, "note": pl.String}
+    schema |= {name: pl.Int64 for name in ("n_left", "n_right", "seed")}
+    settings.emit(pl.DataFrame([{name: getattr(one, name) for name in columns} for one in scores], schema=schema))
+
+
+@shift.command(epilog="Example: shiftlab shift matrix --class cat --measure sliced_wasserstein")
+@common
+@click.option("--class", "subject", help="All kept subsets of this class.")
+@click.option("--where", help="Or all that fit a SQL predicate over the view subsets.")
+@click.option("--measure", "-m", default="sliced_wasserstein", show_default=True)
+@click.option("--space", help="Vector space for measures of clouds.")
+@click.option("--stage", default="base", show_default=True)
+@click.option("--dataset", help="Where several datasets have this class.")
+@click.option("--permutations", type=click.IntRange(min=0), default=0, show_default=True, help="For p- and q-values.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--square", is_flag=True, help="Write the square matrix instead of one row a pair.")
+def matrix(settings: Settings, measure: str, square: bool, **options: Any) -> None:
+    """One measure for all pairs of subsets. Stored in the table score."""
+    import polars as pl
+
+    with settings.progress() as progress:
+        found = settings.open().matrix(measure, progress=progress, **options)
+    if square:
+        columns = {"subset": found.names} | {name: found.value[:, i] for i, name in enumerate(found.names)}
+        settings.emit(pl.DataFrame(columns).with_columns(pl.col(pl.Float64).fill_nan(None)))
+        return
+    settings.emit(found.pairs.sort("value", descending=True, nulls_last=True))

@@ -1,0 +1,54 @@
+-- What shift scores read and write.
+
+-- name: subset_items
+-- Members of one subset with their weights, in the order of items.
+select item_id, weight from membership where subset_id = $subset_id order by item_id;
+
+-- name: cooccurring_objects
+-- Which objects, other than the classes compared, are in the items of the two subsets.
+select distinct m.item_id, t.name as term
+from membership m
+join item_term it using (item_id)
+join term t using (term_id)
+where m.subset_id in ($left_id, $right_id) and t.kind = 'object'
+  and t.name not in (coalesce($left_class, ''), coalesce($right_class, ''))
+order by m.item_id, term;
+
+-- name: pick_subsets
+-- Kept subsets of a class, mirrors included, in the order of their names.
+select subset_id, dataset, name, class, n from subsets
+where kept and class = $class and ($dataset is null or dataset = $dataset)
+order by dataset, name;
+
+-- name: members_of_picked
+-- Members of the subsets in the registered table picked(position, subset_id).
+select p.position, m.item_id, m.weight
+from picked p join membership m using (subset_id)
+order by p.position, m.item_id;
+
+-- name: objects_of_picked
+-- How many items of each picked subset show each object other than the class of the subset.
+select p.position, t.name as term, count(*)::double as n
+from picked p
+join membership m using (subset_id)
+join item_term it using (item_id)
+join term t using (term_id)
+join subset s on s.subset_id = p.subset_id
+where t.kind = 'object' and t.name is distinct from s.class
+group by all order by p.position, term;
+
+-- name: replace_scores
+-- A score that is computed again, from the same things with the same parameters, takes the place of the old one.
+delete from score where exists (
+    from fresh f
+    where f.measure = score.measure and f.left_kind = score.left_kind and f.left_id = score.left_id
+      and f.right_kind = score.right_kind and f.right_id = score.right_id
+      and f.grp is not distinct from score.grp and f.seed is not distinct from score.seed and f.params = score.params
+);
+
+-- name: insert_scores
+insert into score
+select $first_score + row_number() over (order by position) - 1, $run_id, measure, what, how,
+       left_kind, left_id, right_kind, right_id, grp, params, value, debiased, null_mean, null_q95,
+       ci_low, ci_high, p, q, n_left, n_right, seed, seconds, note
+from fresh;
