@@ -1,0 +1,141 @@
+"""The first run: a catalog from the bundled real data, and three findings to start from.
+
+Every stage is idempotent, so a second run finds its work done; a run that was cut off goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shiftlab import api, queries, resources
+from shiftlab.api import Catalog
+from shiftlab.errors import BadInputError
+
+IMAGES = "coco"
+ATTRIBUTES = "metashift"
+SPACE = "captions"
+CLASSES = ("cat", "dog")
+_MIN_ITEMS = 10
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage's name, how many stages are done, and how many there are."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something worth a look: what was found, the command that shows it, the page and its state."""
+
+    text: str
+    command: str
+    page: str
+    state: dict[str, str]
+
+
+def build(folder: str | Path, progress: Progress = lambda *_: None) -> Catalog:
+    """The demo catalog in `folder`, built as far as it is not there yet."""
+    folder = Path(folder)
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "catalog.duckdb").exists():
+        raise BadInputError(f"the folder '{folder}' holds other files; name a new folder: shiftlab demo DIR")
+    catalog = api.open(folder)
+    stages = list(_stages(catalog))
+    for number, (name, work) in enumerate(stages):
+        progress(name, number, len(stages))
+        work()
+    progress("done", len(stages), len(stages))
+    return catalog
+
+
+def _stages(catalog: Catalog) -> Iterator[tuple[str, Callable[[], Any]]]:
+    coco = resources.data("coco14_image_labels") / "image_objects.parquet"
+    captions = resources.data("caption_embeddings") / "caption_vectors.npz"
+    metashift = resources.data("metashift_vg_attributes") / "attribute_subsets.parquet"
+    yield (
+        "COCO 2014: 122,218 images with 80 objects",
+        lambda: catalog.ingest_images(coco, IMAGES, licence="CC-BY-4.0"),
+    )
+    yield "caption vectors of 7,727 images", lambda: catalog.ingest_vectors(captions, IMAGES, SPACE)
+    yield (
+        "MetaShift: attributes in 59,663 images",
+        lambda: catalog.ingest_images(metashift, ATTRIBUTES, licence="CC-BY-4.0"),
+    )
+    yield "subsets by object: overlaps, meta-graphs, distances", lambda: catalog.build_subsets(IMAGES)
+    yield "subsets by attribute", lambda: catalog.build_subsets(ATTRIBUTES, "attributes", min_subsets=6)
+    for subject in CLASSES:
+        yield f"shift between all subsets of {subject}: captions", lambda c=subject: _matrix(catalog, c, "sliced_wasserstein")
+        yield f"shift between all subsets of {subject}: objects", lambda c=subject: _matrix(catalog, c, "jensen_shannon")
+    yield "the farthest pairs, tested", lambda: [_tested(catalog, *one) for one in _TESTED]
+
+
+_TESTED = (("cat", "sliced_wasserstein", SPACE), ("dog", "jensen_shannon", None))
+
+
+def findings(catalog: Catalog) -> list[Finding]:
+    """Three things that the demo catalog shows, read from its stored scores."""
+    return [
+        *(_shift_finding(catalog, *one) for one in _TESTED),
+        _graph_finding(catalog),
+    ]
+
+
+def _matrix(catalog: Catalog, subject: str, measure: str) -> None:
+    done = catalog.sql(
+        "select count(*) from scores where dataset = $d and measure = $m and left_name like $c",
+        {"d": IMAGES, "m": measure, "c": f"{subject}(%"},
+    ).rows()[0][0]
+    if not done:
+        catalog.matrix(measure, subject=subject, dataset=IMAGES)
+
+
+def _farthest(catalog: Catalog, subject: str, measure: str) -> tuple[Any, ...]:
+    with catalog.store.read() as con:
+        rows = con.sql(
+            queries.sql("farthest_scored_pair"),
+            params={"measure": measure, "dataset": IMAGES, "class": subject, "min_items": _MIN_ITEMS},
+        ).fetchall()
+    return tuple(rows[0])
+
+
+def _tested(catalog: Catalog, subject: str, measure: str, space: str | None) -> tuple[Any, ...]:
+    """The stored test of the farthest pair of a class; made if it is not there."""
+    _, left, right, *_ = _farthest(catalog, subject, measure)
+    query = (
+        "select value, null_mean, p, n_left, n_right, left_name, right_name from scores where measure = $m "
+        "and left_name = $l and right_name = $r and p is not null order by score_id desc limit 1"
+    )
+    values = {"m": measure, "l": left, "r": right}
+    found = catalog.sql(query, values).rows()
+    if not found:
+        catalog.compare(left, right, measure=measure, space=space, dataset=IMAGES)
+        found = catalog.sql(query, values).rows()
+    return found[0]
+
+
+def _shift_finding(catalog: Catalog, subject: str, measure: str, space: str | None) -> Finding:
+    value, null_mean, p, n_left, n_right, left, right = _tested(catalog, subject, measure, space)
+    what = f"by their {space}" if space else "by the other objects in them"
+    name = measure.replace("_", " ")
+    return Finding(
+        f"{left} and {right} are the most different {subject} subsets {what}: {name} {value:.3f} "
+        f"where chance gives {null_mean:.3f} (p = {p:.3f}, n = {n_left} and {n_right})",
+        f"shiftlab shift '{left}' '{right}' --measure {measure}" + (f" --space {space}" if space else ""),
+        "pair",
+        {"dataset": IMAGES, "left": left, "right": right},
+    )
+
+
+def _graph_finding(catalog: Catalog) -> Finding:
+    with catalog.store.read() as con:
+        left, right, resistance, overlap = con.sql(
+            queries.sql("farthest_connected_pair"), params={"dataset": ATTRIBUTES, "class": "cat"}
+        ).fetchall()[0]
+    shared = "share no image" if overlap == 0 else f"share {overlap:.0%} of the smaller"
+    return Finding(
+        f"among attributes, {left} and {right} {shared} and are farthest apart in the meta-graph of cat: "
+        f"effective resistance {resistance:.2f}, so one is a hard test set for the other",
+        f"shiftlab subsets graph cat --dataset {ATTRIBUTES}",
+        "subsets",
+        {"dataset": ATTRIBUTES, "class": "cat"},
+    )
