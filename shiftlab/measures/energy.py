@@ -24,6 +24,7 @@ def _seconds(n: int, m: int, d: int) -> float:
     unit="sqrt of units of x",
     range="[0, inf)",
     zero_means="equal clouds",
+    debias_power=2,
     source="Szekely and Rizzo 2013, eq. 2.1, rooted (as scipy in one dimension)",
     use_when="a shift of the mean is expected and no bandwidth should be chosen",
     do_not_use_when="columns have different units: standardise first",
@@ -48,6 +49,7 @@ def energy_distance(
     unit="units of x",
     range="[0, inf); the U form may be slightly negative",
     zero_means="equal clouds (v); no evidence of a difference (u)",
+    debias_power=1,
     source="Szekely and Rizzo 2013, eq. 2.1",
     use_when="an unbiased estimate is wanted: the U form needs no debiasing",
     do_not_use_when="a distance is wanted: use energy_distance",
@@ -72,7 +74,7 @@ def energy_distance_sq(
     a, b = clouds(x, y)
     pool, weight, left = pooled(a, b, weights_x, weights_y)
     if a.shape[1] == 1 and estimator == "v":
-        return _on_a_line(pool[:, 0], np.where(left, weight / len(a), -weight / len(b)))
+        return _on_a_line(pool[:, 0].astype(np.float64), np.where(left, weight / len(a), -weight / len(b)))
     means = pair_means.observed(pool, weight, left, pair_means.distance())
     if estimator == "v":
         return max(float(-means.v_statistic()[0]), 0.0)

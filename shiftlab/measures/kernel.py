@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,6 +37,10 @@ def pair_gamma(x: Floats, y: Floats, gamma: float | None) -> float:
     return float(gamma)
 
 
+def _bandwidth(x: Floats, y: Floats, gamma: float | None = None, **others: Any) -> dict[str, Any]:
+    return others | {"gamma": pair_gamma(x, y, gamma)}
+
+
 def _seconds(n: int, m: int, d: int) -> float:
     return (n + m) ** 2 * (2e-11 * d + 4e-9)
 
@@ -47,10 +52,12 @@ def _seconds(n: int, m: int, d: int) -> float:
     unit="1 (RBF kernel)",
     range="[0, sqrt 2]",
     zero_means="equal clouds",
+    debias_power=2,
     source="Gretton et al. 2012, eq. 5, root of the V-statistic",
     use_when="changes of scale or tails matter as much as changes of mean",
     do_not_use_when="values with different bandwidths would be compared: fix gamma per space",
     seconds=_seconds,
+    resolve=_bandwidth,
 )
 def mmd(
     x: ArrayLike,
@@ -78,11 +85,13 @@ def mmd(
     unit="1 (RBF kernel, squared)",
     range="[0, 2]; the U form may be slightly negative",
     zero_means="equal clouds (v); no evidence of a difference (u)",
+    debias_power=1,
     source="Gretton et al. 2012, eq. 3 (u) and 5 (v)",
     use_when="an unbiased estimate is wanted: the U form needs no debiasing",
     do_not_use_when="a distance is wanted: use mmd",
     squared=True,
     seconds=_seconds,
+    resolve=_bandwidth,
 )
 def mmd_sq(
     x: ArrayLike,
@@ -121,6 +130,7 @@ def refuse_single_rows(means: pair_means.PairMeans) -> None:
     unit="1 (cubic kernel, squared)",
     range="(-inf, inf)",
     zero_means="no evidence of a difference",
+    debias_power=1,
     source="Binkowski et al. 2018: cubic polynomial kernel, U-statistic",
     use_when="a number comparable with published KID values is wanted",
     do_not_use_when="features are not on the scale of the Inception pool layer: use mmd",

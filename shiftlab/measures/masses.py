@@ -19,7 +19,7 @@ Rows = NDArray[np.float64]
 
 def kl_rows(p: Rows, q: Rows) -> Rows:
     """Kullback-Leibler divergence along the last axis: 0 log 0 = 0; inf where p > 0 = q."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         terms = np.where(p > 0, p * np.log(p / q), 0.0)
     return np.maximum(terms.sum(-1), 0.0)
 
@@ -47,7 +47,7 @@ def hellinger_rows(p: Rows, q: Rows) -> Rows:
 
 def chi_squared_rows(p: Rows, q: Rows) -> Rows:
     """Pearson's divergence along the last axis; inf where p > 0 = q."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         terms = np.where((p > 0) | (q > 0), np.square(p - q) / q, 0.0)
     return terms.sum(-1)
 
@@ -55,7 +55,7 @@ def chi_squared_rows(p: Rows, q: Rows) -> Rows:
 def psi_rows(p: Rows, q: Rows, floor: float = 1e-4) -> Rows:
     """Population stability index along the last axis, masses floored at ``floor``."""
     a, b = np.maximum(p, floor), np.maximum(q, floor)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         return np.where(a == b, 0.0, (a - b) * np.log(a / b)).sum(-1)
 
 
@@ -69,6 +69,7 @@ _SHARED: dict[str, Any] = {"kind": "mass", "what": "labels", "how": "divergence"
     zero_means="equal masses",
     symmetric=False,
     batched=kl_rows,
+    debias_power=1,
     source="Kullback and Leibler 1951, eq. 2.1",
     use_when="q is a reference that has mass wherever p can have it",
     do_not_use_when="a category may be empty in q: the value is then infinite; use jensen_shannon",
@@ -89,6 +90,7 @@ def kl(p: ArrayLike, q: ArrayLike) -> float:
     range="[0, inf]",
     zero_means="equal masses",
     batched=symmetric_kl_rows,
+    debias_power=1,
     source="Jeffreys 1946; the sum, without a half",
     use_when="comparing histograms that share their support, as in the drift of filters",
     do_not_use_when="a category may be empty on one side: the value is then infinite",
@@ -108,6 +110,7 @@ def symmetric_kl(p: ArrayLike, q: ArrayLike) -> float:
     range="[0, ln 2]",
     zero_means="equal masses",
     batched=jensen_shannon_rows,
+    debias_power=1,
     source="Lin 1991, eq. 3.1 (the divergence, not its root)",
     use_when="a bounded, always finite divergence of category counts is wanted",
     do_not_use_when="categories are ordered (use wasserstein_1d), or samples are small and no null is shown",
@@ -146,6 +149,7 @@ def total_variation(p: ArrayLike, q: ArrayLike) -> float:
     range="[0, 1]",
     zero_means="equal masses",
     batched=hellinger_rows,
+    debias_power=2,
     source="Hellinger 1909; sqrt(1 - sum sqrt(p q))",
     use_when="rare categories should count more than total variation lets them",
     do_not_use_when="categories are ordered",
@@ -166,6 +170,7 @@ def hellinger(p: ArrayLike, q: ArrayLike) -> float:
     zero_means="equal masses",
     symmetric=False,
     batched=chi_squared_rows,
+    debias_power=1,
     source="Pearson 1900; n times this is the goodness-of-fit statistic",
     use_when="q is the expected mass and rare categories matter",
     do_not_use_when="a category may be empty in q: the value is then infinite",
@@ -185,6 +190,7 @@ def chi_squared(p: ArrayLike, q: ArrayLike) -> float:
     range="[0, inf)",
     zero_means="equal masses (above the floor)",
     batched=psi_rows,
+    debias_power=1,
     source="population stability index: symmetric KL with floored masses",
     use_when="a score must be read beside a monitoring tool that reports PSI",
     do_not_use_when="n is below about 1,000: the customary limit of 0.1 then fires without any shift",

@@ -50,6 +50,7 @@ def wasserstein_1d_rows(
     range="[0, span of the grid]",
     zero_means="equal masses",
     batched=wasserstein_1d_rows,
+    debias_power=2,
     source="Vallender 1974: W1 = integral |F - G|",
     use_when="categories are ordered: bins of a histogram, frequencies, ranks",
     do_not_use_when="categories have no order",

@@ -32,7 +32,8 @@ class PairMeans:
     """Mean kernels of splits: ``xx``, ``yy``, ``xy`` (r,), and what U-statistics leave out.
 
     ``self_xx`` and ``self_yy`` are the diagonal's share of ``xx`` and ``yy``; ``w2_x`` and ``w2_y`` the sums
-    of squared weights (1/n when uniform).
+    of squared weights (1/n when uniform). ``degree`` (2, N) is the observed split's kernel sum of every row
+    with each side, weights not normalised.
     """
 
     xx: NDArray[np.float64]
@@ -42,6 +43,12 @@ class PairMeans:
     self_yy: NDArray[np.float64]
     w2_x: NDArray[np.float64]
     w2_y: NDArray[np.float64]
+    degree: NDArray[np.float64]
+
+    def first(self) -> PairMeans:
+        """The observed split alone."""
+        rows = (a[:1] for a in (self.xx, self.yy, self.xy, self.self_xx, self.self_yy, self.w2_x, self.w2_y))
+        return PairMeans(*rows, self.degree)
 
     def v_statistic(self) -> NDArray[np.float64]:
         """xx + yy - 2 xy, all pairs counted."""
@@ -58,7 +65,7 @@ def rbf(gamma: float) -> Kernel:
     """exp(-gamma |x - y|^2)."""
 
     def tile(a: Floats, b: Floats) -> NDArray[np.float64]:
-        table = _squared(a, b)
+        table, _ = _squared(a, b)
         table *= -gamma
         return np.exp(table, out=table)
 
@@ -69,7 +76,7 @@ def distance() -> Kernel:
     """|x - y|. Products lose half the digits next to zero, so what rounding leaves there becomes zero."""
 
     def tile(a: Floats, b: Floats) -> NDArray[np.float64]:
-        table, size = _squared(a, b, with_size=True)
+        table, size = _squared(a, b)
         table *= table > 64 * np.finfo(np.float64).eps * size
         return np.sqrt(table, out=table)
 
@@ -84,13 +91,14 @@ def polynomial(degree: int, scale: float, offset: float) -> Kernel:
     )
 
 
-def _squared(a: Floats, b: Floats, with_size: bool = False):  # type: ignore[no-untyped-def]
+def _squared(a: Floats, b: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """|a - b|^2 (a, b), and the size |a|^2 + |b|^2 of the numbers it was computed from."""
     size = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)
-    table = a @ b.T
+    table = np.asarray(a @ b.T, dtype=np.float64)
     table *= -2
     table += size
     np.maximum(table, 0, out=table)
-    return (table, size) if with_size else table
+    return table, size
 
 
 def observed(pool: Floats, weight: NDArray[np.float64], left: NDArray[np.bool_], kernel: Kernel) -> PairMeans:
@@ -103,59 +111,61 @@ def splits(pool: Floats, weight: NDArray[np.float64], left: NDArray[np.bool_], k
 
     ``weight`` (N,) is positive and need not be normalised: each side's weights are divided by their sum.
     With v = x-side weights minus y-side weights, v' K v (one product per tile), K weight (one vector for all
-    splits) and the total give the three means without ever storing K.
+    splits) and the total give the three means without ever storing K (N, N).
     """
     n = len(pool)
     x = np.asarray(pool, dtype=np.float64)
-    member = left * weight
-    alpha = 1 / member.sum(1)
-    beta = 1 / (weight.sum() - member.sum(1))
-    signed = (alpha + beta)[:, None] * member - beta[:, None] * weight
-    exact, many = signed[0], signed[1:].astype(np.float32)
-    forms, degree = np.zeros(len(left)), np.zeros(n)
-    starts = range(0, n, TILE_ROWS)
-    for a in starts:
+    sums = left @ weight
+    alpha, beta = 1 / sums, 1 / (weight.sum() - sums)
+    many = np.where(left[1:], alpha[1:, None] * weight, -beta[1:, None] * weight).astype(np.float32)
+    sides = np.stack([left[0] * weight, ~left[0] * weight])
+    degree, forms = np.zeros((2, n)), np.zeros(len(many))
+    for a in range(0, n, TILE_ROWS):
         rows = slice(a, a + TILE_ROWS)
         for b in range(a, n, TILE_ROWS):
             columns = slice(b, b + TILE_ROWS)
             tile = kernel.tile(x[rows], x[columns])
             if a == b:
                 np.fill_diagonal(tile, kernel.diagonal(x[rows]))
-            twice = 1.0 if a == b else 2.0
-            degree[rows] += tile @ weight[columns]
-            if a != b:
-                degree[columns] += weight[rows] @ tile
-            forms[0] += twice * (exact[rows] @ tile @ exact[columns])
+            else:
+                degree[:, rows] += sides[:, columns] @ tile.T
+            degree[:, columns] += sides[:, rows] @ tile
             if len(many):
                 product = many[:, rows] @ tile.astype(np.float32)
-                forms[1:] += twice * np.einsum("ij,ij->i", product, many[:, columns], dtype=np.float64)
-    return _means(x, weight, member, alpha, beta, forms, degree, kernel)
+                product *= many[:, columns]
+                forms += (1 if a == b else 2) * product.sum(1, dtype=np.float64)
+    own = np.square(weight) * kernel.diagonal(x)
+    return _means(weight, left, alpha, beta, forms, degree, own)
 
 
 def _means(
-    x: Floats,
     weight: NDArray[np.float64],
-    member: NDArray[np.float64],
+    left: NDArray[np.bool_],
     alpha: NDArray[np.float64],
     beta: NDArray[np.float64],
     forms: NDArray[np.float64],
     degree: NDArray[np.float64],
-    kernel: Kernel,
+    own: NDArray[np.float64],
 ) -> PairMeans:
-    total, towards = weight @ degree, member @ degree
-    both = alpha + beta
-    inside = (forms + 2 * beta * both * towards - beta**2 * total) / both**2
+    """Solve the forms v' K v of the permuted splits for their three sums; the observed ones are given."""
+    both = alpha[1:] + beta[1:]
+    towards = left @ (weight * degree.sum(0))
+    total = weight @ degree.sum(0)
+    inside = np.empty(len(left))
+    inside[0] = left[0] @ (weight * degree[0])
+    inside[1:] = (forms + 2 * beta[1:] * both * towards[1:] - beta[1:] ** 2 * total) / both**2
     between = towards - inside
+    between[0] = left[0] @ (weight * degree[1])
     outside = total - inside - 2 * between
+    outside[0] = ~left[0] @ (weight * degree[1])
     squares = np.square(weight)
-    own = squares * kernel.diagonal(x)
-    inner = member > 0
     return PairMeans(
         xx=alpha**2 * inside,
         yy=beta**2 * outside,
         xy=alpha * beta * between,
-        self_xx=alpha**2 * (inner @ own),
-        self_yy=beta**2 * (own.sum() - inner @ own),
-        w2_x=alpha**2 * (inner @ squares),
-        w2_y=beta**2 * (squares.sum() - inner @ squares),
+        self_xx=alpha**2 * (left @ own),
+        self_yy=beta**2 * (own.sum() - left @ own),
+        w2_x=alpha**2 * (left @ squares),
+        w2_y=beta**2 * (squares.sum() - left @ squares),
+        degree=degree,
     )

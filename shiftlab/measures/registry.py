@@ -35,8 +35,11 @@ class Measure:
     """What a measure is, for people and for programs.
 
     ``what`` is the kind of shift it is usually read as, ``how`` the family of its arithmetic; both become
-    columns of a stored score. ``batched`` evaluates many pairs at once where the family allows it
-    (masses: two arrays (..., k)); ``seconds`` estimates the time of one evaluation from (n, m, d).
+    columns of a stored score. ``debias_power`` is the power of the value on which sampling bias adds (2 for
+    distances), so that split halves can remove it; None where they cannot. ``batched`` evaluates many pairs
+    at once where the family allows it (masses: two arrays (..., k)); ``seconds`` estimates the time of one
+    evaluation from (n, m, d); ``resolve`` (x, y, given parameters) fixes those that would otherwise follow
+    the data, as a bandwidth does.
     """
 
     name: str
@@ -52,8 +55,10 @@ class Measure:
     do_not_use_when: str
     symmetric: bool = True
     squared: bool = False
+    debias_power: int | None = None
     batched: Callable[..., Any] | None = None
     seconds: Callable[[int, int, int], float] | None = None
+    resolve: Callable[..., dict[str, Any]] | None = None
 
 
 _MEASURES: dict[str, Measure] = {}
@@ -74,8 +79,10 @@ def declare(
     name: str | None = None,
     symmetric: bool = True,
     squared: bool = False,
+    debias_power: int | None = None,
     batched: Callable[..., Any] | None = None,
     seconds: Callable[[int, int, int], float] | None = None,
+    resolve: Callable[..., dict[str, Any]] | None = None,
 ) -> Callable[[F], F]:
     """Register the decorated function as a measure under its own name (or ``name``)."""
     if kind not in KINDS or what not in WHATS or how not in HOWS:
@@ -87,7 +94,7 @@ def declare(
             raise ValueError(f"the measure {key!r} is already registered")
         _MEASURES[key] = Measure(
             key, function, kind, what, how, unit, range, zero_means, source, use_when, do_not_use_when,
-            symmetric, squared, batched, seconds,
+            symmetric, squared, debias_power, batched, seconds, resolve,
         )  # fmt: skip
         return function
 
@@ -107,6 +114,6 @@ def available() -> pl.DataFrame:
     """All measures as a table, one row each, sorted by kind and name."""
     import polars as pl
 
-    columns = [f.name for f in fields(Measure) if f.name not in {"function", "batched", "seconds"}]
+    columns = [f.name for f in fields(Measure) if f.name not in {"function", "batched", "seconds", "resolve"}]
     rows = sorted(_MEASURES.values(), key=lambda m: (m.kind, m.name))
     return pl.DataFrame({c: [getattr(m, c) for m in rows] for c in columns})

@@ -119,6 +119,7 @@ def _seconds(n: int, m: int, d: int) -> float:
     unit="units of x",
     range="[0, inf)",
     zero_means="equal clouds (along the given directions)",
+    debias_power=2,
     source="Bonneel et al. 2015, eq. 8",
     use_when="many rows or many pairs: the default",
     do_not_use_when="the shift hides in a few of very many dimensions: a move by t counts |t| / sqrt d",
@@ -152,6 +153,7 @@ def sliced_wasserstein(
     unit="units of x",
     range="[0, inf)",
     zero_means="equal clouds (along every direction tried)",
+    debias_power=2,
     source="Deshpande et al. 2019, eq. 8, by best of many directions and refinement",
     use_when="the direction that separates two clouds most is itself the answer",
     do_not_use_when="n is below about ten times the dimension: some direction always separates noise",
@@ -162,8 +164,9 @@ def max_sliced_wasserstein(
 ) -> float:
     """Largest 1-D W_p over directions found, of clouds x (n, d), y (m, d), in units of x.
 
-    Starts from the best of ``n_projections`` random directions and the difference of means; each refinement takes the leading eigenvector of the displacements under the present
-    matching and keeps it if it is better: a lower bound of the maximum. Zero means equal clouds along every direction tried. Do not use it
+    Starts from the best of ``n_projections`` random directions and the difference of means; each refinement
+    takes the leading eigenvector of the displacements under the present matching and keeps it if it is
+    better: a lower bound of the maximum. Zero means equal clouds along every direction tried. Do not use it
     with few rows in many dimensions without a null. ValueError as for `sliced_wasserstein`.
     Source: Deshpande et al. (2019), eq. 8.
     """

@@ -47,6 +47,7 @@ def seconds_exact(n: int, m: int, d: int = 1) -> float:
     unit="units of x",
     range="[0, inf)",
     zero_means="equal clouds",
+    debias_power=2,
     source="Kantorovich 1942; Peyre and Cuturi 2019, eq. 2.11 and 2.13",
     use_when="one pair, up to a few thousand rows, and the question is which mass moved where",
     do_not_use_when="dimension is high and n small: the plug-in value is mostly sampling noise",

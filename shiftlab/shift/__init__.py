@@ -1,0 +1,12 @@
+"""Shift between sets of items: one pair with its null and interval, all pairs, and what explains them.
+
+Arrays in, results out; the catalog stands above this package.
+"""
+
+from __future__ import annotations
+
+from shiftlab.shift.compare import compare
+from shiftlab.shift.inference import benjamini_hochberg, permutation_p
+from shiftlab.shift.score import Score
+
+__all__ = ["Score", "benjamini_hochberg", "compare", "permutation_p"]
