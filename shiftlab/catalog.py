@@ -314,7 +314,7 @@ def _holder(message: str) -> str:
         return "another connection of this process"
     try:
         words = Path(f"/proc/{found[1]}/cmdline").read_bytes().decode(errors="replace").split("\0")
-        command = " ".join(Path(word).name if i < 2 else word for i, word in enumerate(words)).strip()
+        command = " ".join(" ".join(Path(word).name if i < 2 else word for i, word in enumerate(words)).split())[:80]
     except OSError:
         command = ""
     return f"process {found[1]}" + (f" ({command})" if command else "")

@@ -5,24 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from shiftlab.errors import BadInputError
 
-MAX_DEPTH = 64
-
-
-class _UniqueKeys(dict[str, Any]):
-    """An object of a record; JSON allows a repeated key, we do not."""
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        if key in self:
-            raise _RepeatedKeyError(key)
-        super().__setitem__(key, value)
-
-
-class _RepeatedKeyError(Exception):
-    pass
+T = TypeVar("T")
 
 
 def members(path: Path, *, what: str) -> Iterator[tuple[str, Any]]:
@@ -30,7 +17,8 @@ def members(path: Path, *, what: str) -> Iterator[tuple[str, Any]]:
     import ijson
 
     with _opened(path, b"{", what) as file, _explained(path, file, what):
-        yield from ijson.kvitems(file, "", use_float=True, map_type=_UniqueKeys)
+        keys = _Keys(path)
+        yield from keys.unique(ijson.kvitems(file, "", use_float=True, map_type=keys.mapping()), file)
 
 
 def elements(path: Path, prefix: str, *, what: str, opening: bytes = b"[") -> Iterator[Any]:
@@ -38,7 +26,39 @@ def elements(path: Path, prefix: str, *, what: str, opening: bytes = b"[") -> It
     import ijson
 
     with _opened(path, opening, what) as file, _explained(path, file, what):
-        yield from ijson.items(file, prefix, use_float=True, map_type=_UniqueKeys)
+        keys = _Keys(path)
+        yield from keys.unique(ijson.items(file, prefix, use_float=True, map_type=keys.mapping()), file)
+
+
+class _Keys:
+    """JSON allows a repeated key in an object, we do not.
+
+    The parser's C code loses an error raised by the mapping it fills, so the mapping only takes note.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.repeated: list[str] = []
+
+    def mapping(self) -> type[dict[str, Any]]:
+        repeated = self.repeated
+
+        class Noting(dict[str, Any]):
+            def __setitem__(self, key: str, value: Any) -> None:
+                if key in self:
+                    repeated.append(key)
+                super().__setitem__(key, value)
+
+        return Noting
+
+    def unique(self, records: Iterator[T], file: IO[bytes]) -> Iterator[T]:
+        for record in records:
+            if self.repeated:
+                raise BadInputError(
+                    f"{self.path.name}: the key {self.repeated[0]!r} occurs twice in one object, "
+                    f"before byte {file.tell():,}; ids must be unique"
+                )
+            yield record
 
 
 @contextmanager
@@ -72,11 +92,6 @@ def _explained(path: Path, file: IO[bytes], what: str) -> Iterator[None]:
 
     try:
         yield
-    except _RepeatedKeyError as error:
-        raise BadInputError(
-            f"{path.name}: the key {error.args[0]!r} occurs twice in one object, near byte {file.tell():,}; "
-            "ids must be unique"
-        ) from error
     except (ijson.JSONError, UnicodeDecodeError) as error:
         words = " ".join(str(error).split())
         raise BadInputError(
