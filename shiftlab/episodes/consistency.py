@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shiftlab.episodes.neighbours import Neighbours, ball_sums, build_blocks, nearest_of_other_groups
-from shiftlab.episodes.prepare import principal, standardise
+from shiftlab.episodes.prepare import standardise
 from shiftlab.errors import BadInputError
 
 Floats = NDArray[np.floating]
@@ -23,7 +23,6 @@ Mask = NDArray[np.bool_]
 
 SPARSE_OF_PAIR = 0.5  # neighbours at half the distance of random pairs say nothing about this state
 SPARSE_OF_TYPICAL = 3.0  # and so do those three times as far as is typical of the dataset
-LINEAR_DIMS = 12  # state axes of the local-linear fit
 _BATCH = 2048
 
 
@@ -134,16 +133,23 @@ def neighbour_table(z: Floats, episode: Ints, k: int) -> Neighbours:
 
 
 def leave_one_out(
-    z: Floats, actions: Floats, episode: Ints, table: Neighbours, *, k: int = 16, seed: int = 0
+    z: Floats,
+    axes: Floats,
+    actions: Floats,
+    episode: Ints,
+    table: Neighbours,
+    *,
+    k: int = 16,
+    seed: int = 0,
 ) -> LeaveOneOut:
     """Leave-one-episode-out residuals of actions (N, da) given z-scored states (N, d).
 
+    ``axes`` (N, m) are the coordinates of the local-linear fit: the states, or their principal axes.
     residual = |a_i - mean of its k neighbours' actions|^2 k/(k+1): unbiased for Var(a|s) up to the spread
     of the state among the neighbours; the local-linear fit over 4k neighbours removes that bias.
     Units: those of the actions, squared. Zero: the action is what others did in that state.
     """
     n = len(z)
-    axes = principal(z, LINEAR_DIMS)
     residual, linear = np.full(n, np.nan), np.full(n, np.nan)
     multimodal = np.zeros(n, dtype=bool)
     split = _TwoStrategies(table.index.shape[1], seed)

@@ -37,7 +37,8 @@ def ksg_batch(states: Floats, actions: Floats, nearest: Sequence[int] = NEAREST)
 
     in_states, in_actions = _squared_distances(states), _squared_distances(actions)
     joint = np.maximum(in_states, in_actions)
-    radius = np.partition(joint, list(nearest), axis=1)[:, list(nearest)]
+    nearby = max(nearest) + 1
+    radius = np.sort(np.partition(joint, nearby - 1, axis=1)[:, :nearby], axis=1)[:, list(nearest)]
     table = np.full(len(states) + 1, np.nan)
     table[1:] = digamma(np.arange(1, len(states) + 1))
     crowd = np.zeros(len(states))

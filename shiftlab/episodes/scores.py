@@ -253,10 +253,12 @@ class _Scoring:
         return self.pairs
 
     @cached_property
+    def axes(self) -> Floats:
+        return principal(self.z, STATE_DIMS)
+
+    @cached_property
     def others(self) -> LeaveOneOut:
-        return leave_one_out(
-            self.z, self.actions, self.episode, self.table, k=self.settings.k, seed=self.settings.seed
-        )
+        return self._others_for(self.actions)
 
     @cached_property
     def published(self) -> PublishedConsistency:
@@ -344,9 +346,8 @@ class _Scoring:
         return self._conditional(own.residual, varied)
 
     def _others_for(self, actions: Floats) -> LeaveOneOut:
-        return leave_one_out(
-            self.z, actions, self.episode, self.table, k=self.settings.k, seed=self.settings.seed
-        )
+        k, seed = self.settings.k, self.settings.seed
+        return leave_one_out(self.z, self.axes, actions, self.episode, self.table, k=k, seed=seed)
 
     def action_variance_linear(self) -> _Found:
         return (
@@ -405,7 +406,7 @@ class _Scoring:
     def _ksg(self, actions: Floats) -> Floats:
         seed = self.settings.seed
         return ksg_steps(
-            jittered(principal(self.z, STATE_DIMS), seed),
+            jittered(self.axes, seed),
             jittered(principal(actions, ACTION_DIMS), seed + 1),
             seed=seed,
         )
