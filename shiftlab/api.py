@@ -52,7 +52,9 @@ class Catalog:
     def __repr__(self) -> str:
         return f"Catalog({str(self.path)!r}, generation {self.store.generation()}, shiftlab {__version__})"
 
-    def sql(self, query: str, params: Mapping[str, Any] | None = None, *, limit: int | None = None) -> safe_sql.Result:
+    def sql(
+        self, query: str, params: Mapping[str, Any] | None = None, *, limit: int | None = None
+    ) -> safe_sql.Result:
         """Rows of one SELECT over the catalog; see `safe_sql.query`."""
         return safe_sql.query(self.store, query, params, limit=limit)
 
@@ -71,15 +73,28 @@ class Catalog:
         return vectors.ingest_vectors(self.store, path, dataset, space, **options)
 
     def build_subsets(
-        self, dataset: str, contexts: build.Contexts = "objects", *, progress: Callable[[str], None] = _silent, **parameters: Any
+        self,
+        dataset: str,
+        contexts: build.Contexts = "objects",
+        *,
+        progress: Callable[[str], None] = _silent,
+        **parameters: Any,
     ) -> list[build.Built]:
         """The subset catalog of a dataset; `parameters` are the fields of `subsets.Parameters`."""
         from shiftlab.subsets import build
 
-        return build.build_subsets(self.store, dataset, contexts, build.Parameters(**parameters), progress=progress)
+        return build.build_subsets(
+            self.store, dataset, contexts, build.Parameters(**parameters), progress=progress
+        )
 
     def compare(
-        self, left: str, right: str, *, space: str | None = None, measure: str | Sequence[str] | None = None, **options: Any
+        self,
+        left: str,
+        right: str,
+        *,
+        space: str | None = None,
+        measure: str | Sequence[str] | None = None,
+        **options: Any,
     ) -> list[Score]:
         """Scores between two subsets, stored; see `shift.stored.compare_subsets`."""
         from shiftlab.shift import stored

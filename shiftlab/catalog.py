@@ -18,7 +18,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,7 +37,9 @@ WAIT_SECONDS = 10.0
 STORAGE_VERSION = "v1.5.0"
 # DuckDB has no typed error for its lock: these are the messages of another process, and of another
 # thread of this process that has the file open in the other mode.
-_LOCKED = re.compile(r"Could not set lock|Conflicting lock|different configuration|already attached|being used", re.I)
+_LOCKED = re.compile(
+    r"Could not set lock|Conflicting lock|different configuration|already attached|being used", re.I
+)
 
 T = TypeVar("T")
 
@@ -158,7 +160,7 @@ class Store:
                 con.close()
 
     def _finish(self, con: DuckDBPyConnection, run: Run) -> None:
-        # NOTE: `seconds` covers everything since the Run was made, so also the work outside the transaction.
+        # `seconds` covers everything since the Run was made, so also the work outside the transaction.
         con.execute(
             "insert into run values ($run_id, $command, $dataset, $params, $seed, $inputs, $notes, $version, $at, $s)",
             {
@@ -207,7 +209,9 @@ class Store:
             self._refuse_foreign(applied, steps)
             if len(applied) == len(steps) and stored_views == views_sha256:
                 return len(steps)
-        con = self._patiently(lambda: _connect(self.file, config={"storage_compatibility_version": STORAGE_VERSION}))
+        con = self._patiently(
+            lambda: _connect(self.file, config={"storage_compatibility_version": STORAGE_VERSION})
+        )
         try:
             # Another process may have migrated while this one waited for the lock.
             applied, _ = _applied(con, self.path)
@@ -278,7 +282,9 @@ def _applied(con: DuckDBPyConnection, path: Path) -> tuple[list[tuple[str, str]]
     tables = {row[0] for row in con.sql("select table_name from duckdb_tables()").fetchall()}
     if "migration" not in tables:
         if tables:
-            raise BadInputError(f"'{path / FILE}' is a DuckDB file but no ShiftLab catalog; choose another folder")
+            raise BadInputError(
+                f"'{path / FILE}' is a DuckDB file but no ShiftLab catalog; choose another folder"
+            )
         return [], None
     applied = con.sql("select name, sha256 from migration order by version").fetchall()
     views = con.sql("select views_sha256 from catalog_info").fetchall() if applied else []
@@ -288,23 +294,26 @@ def _applied(con: DuckDBPyConnection, path: Path) -> tuple[list[tuple[str, str]]
 def _apply(con: DuckDBPyConnection, version: int, path: Path) -> None:
     con.execute("begin").fetchall()
     if version == 1:
-        con.execute("create table migration (version integer, name varchar, sha256 varchar, applied_at timestamp)")
+        con.execute(
+            "create table migration (version integer, name varchar, sha256 varchar, applied_at timestamp)"
+        )
     con.execute(path.read_text(encoding="utf-8")).fetchall()
     now = datetime.now(UTC).replace(tzinfo=None)
     if version == 1:
         con.execute("insert into catalog_info values (0, null, $1, $2)", [__version__, now]).fetchall()
     content = _sha256(path.read_bytes())
-    con.execute("insert into migration values ($1, $2, $3, $4)", [version, path.stem, content, now]).fetchall()
+    con.execute(
+        "insert into migration values ($1, $2, $3, $4)", [version, path.stem, content, now]
+    ).fetchall()
     con.execute("commit").fetchall()
 
 
 def _rollback(con: DuckDBPyConnection) -> None:
     import duckdb
 
-    try:
+    # Nothing may be open, or DuckDB already rolled back with the error that brought us here.
+    with suppress(duckdb.Error):
         con.execute("rollback").fetchall()
-    except duckdb.Error:
-        pass  # nothing was open, or DuckDB already rolled back with the error that brought us here
 
 
 def _holder(message: str) -> str:
@@ -314,7 +323,9 @@ def _holder(message: str) -> str:
         return "another connection of this process"
     try:
         words = Path(f"/proc/{found[1]}/cmdline").read_bytes().decode(errors="replace").split("\0")
-        command = " ".join(" ".join(Path(word).name if i < 2 else word for i, word in enumerate(words)).split())[:80]
+        command = " ".join(
+            " ".join(Path(word).name if i < 2 else word for i, word in enumerate(words)).split()
+        )[:80]
     except OSError:
         command = ""
     return f"process {found[1]}" + (f" ({command})" if command else "")
@@ -328,11 +339,19 @@ def _explained(error: BaseException, path: Path) -> BaseException:
     if "not a valid DuckDB database file" in text:
         return BadInputError(f"'{path / FILE}' is no DuckDB file; choose another folder or remove that file")
     if "newer version" in text or "was created with a newer" in text:
-        return BadInputError(f"the catalog '{path}' was written by a newer DuckDB: pip install -U duckdb ({text})")
+        return BadInputError(
+            f"the catalog '{path}' was written by a newer DuckDB: pip install -U duckdb ({text})"
+        )
     if re.search(r"No space left|disk full|out of disk", text, re.I):
-        return ShiftLabError(f"the disk of '{path}' is full; nothing was changed: free space and run it again")
-    if re.search(r"Permission denied|Read-only file system|read-only mode|Operation not permitted", text, re.I):
-        return BadInputError(f"the catalog '{path}' cannot be written: make the folder writable, or copy it elsewhere")
+        return ShiftLabError(
+            f"the disk of '{path}' is full; nothing was changed: free space and run it again"
+        )
+    if re.search(
+        r"Permission denied|Read-only file system|read-only mode|Operation not permitted", text, re.I
+    ):
+        return BadInputError(
+            f"the catalog '{path}' cannot be written: make the folder writable, or copy it elsewhere"
+        )
     return error
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ IMAGES = "coco"
 ATTRIBUTES = "metashift"
 SPACE = "captions"
 CLASSES = ("cat", "dog")
+_MATRICES = {"sliced_wasserstein": "captions", "jensen_shannon": "objects"}
 _MIN_ITEMS = 10
 
 Progress = Callable[[str, int, int], None]
@@ -63,9 +66,8 @@ def _stages(catalog: Catalog) -> Iterator[tuple[str, Callable[[], Any]]]:
     )
     yield "subsets by object: overlaps, meta-graphs, distances", lambda: catalog.build_subsets(IMAGES)
     yield "subsets by attribute", lambda: catalog.build_subsets(ATTRIBUTES, "attributes", min_subsets=6)
-    for subject in CLASSES:
-        yield f"shift between all subsets of {subject}: captions", lambda c=subject: _matrix(catalog, c, "sliced_wasserstein")
-        yield f"shift between all subsets of {subject}: objects", lambda c=subject: _matrix(catalog, c, "jensen_shannon")
+    for subject, (measure, what) in product(CLASSES, _MATRICES.items()):
+        yield f"shift between all subsets of {subject}: {what}", partial(_matrix, catalog, subject, measure)
     yield "the farthest pairs, tested", lambda: [_tested(catalog, *one) for one in _TESTED]
 
 

@@ -22,7 +22,7 @@ class SubsetRef:
 
 
 def nearest(name: str, known: Iterable[str], n: int = 5) -> str:
-    """", did you mean ..." with the names nearest to `name`; empty if none comes near."""
+    """ ", did you mean ..." with the names nearest to `name`; empty if none comes near."""
     pool = sorted(set(known))
     by_case = {one.lower(): one for one in pool}
     close = [by_case[one] for one in get_close_matches(name.lower(), by_case, n=n, cutoff=0.5)]
@@ -34,7 +34,11 @@ def require_dataset(store: Store, dataset: str) -> None:
     with store.read() as con:
         known = [str(row[0]) for row in con.sql("select dataset from dataset").fetchall()]
     if dataset not in known:
-        there = f"; there are {', '.join(sorted(known))}" if known else "; the catalog is empty: 'shiftlab ingest' first"
+        there = (
+            f"; there are {', '.join(sorted(known))}"
+            if known
+            else "; the catalog is empty: 'shiftlab ingest' first"
+        )
         raise NotFoundError(f"there is no dataset '{dataset}'" + (nearest(dataset, known) or there))
 
 
@@ -55,7 +59,9 @@ def require_subset(store: Store, name: str, dataset: str | None = None) -> Subse
     if not found:
         where = f" in dataset '{dataset}'" if dataset else ""
         if not names:
-            raise NotFoundError(f"there is no subset '{name}'{where}: build them with 'shiftlab subsets build'")
+            raise NotFoundError(
+                f"there is no subset '{name}'{where}: build them with 'shiftlab subsets build'"
+            )
         raise NotFoundError(f"there is no subset '{name}'{where}" + nearest(name, names))
     if len({row[1] for row in found}) > 1:
         choices = ", ".join(f"'{row[1]}/{name}'" for row in found)

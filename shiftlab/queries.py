@@ -36,7 +36,9 @@ def load_all() -> dict[str, Query]:
             doc = [line.removeprefix("--").strip() for line in lines if line.startswith("--")]
             query = Query(name.strip(), path.name, " ".join(doc), body.strip().rstrip(";"))
             if query.name in found:
-                raise ValueError(f"two statements named {query.name!r}: {found[query.name].file}, {path.name}")
+                raise ValueError(
+                    f"two statements named {query.name!r}: {found[query.name].file}, {path.name}"
+                )
             found[query.name] = query
     return found
 

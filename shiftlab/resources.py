@@ -27,5 +27,7 @@ def data(name: str) -> Path:
     """A file or folder of the bundled data."""
     path = Path(str(files("shiftlab"))) / "data" / name
     if not path.exists():
-        raise ShiftLabError(f"this installation of ShiftLab lacks its bundled data '{name}'; reinstall the package")
+        raise ShiftLabError(
+            f"this installation of ShiftLab lacks its bundled data '{name}'; reinstall the package"
+        )
     return path

@@ -9,7 +9,6 @@ this in a process of its own and ends that process at the deadline, as `shiftlab
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -164,9 +163,11 @@ def _guarded(con: DuckDBPyConnection, sql: str, limit: int | None) -> str:
 def _explained(error: Exception, timeout: float) -> Exception:
     text = " ".join(line for line in str(error).splitlines() if line.strip())
     if "INTERRUPT" in text.upper() or "max_execution_time" in text:
-        return TimeLimitError(f"the query ran longer than {timeout:g} s and was stopped; raise --timeout or narrow it")
+        return TimeLimitError(
+            f"the query ran longer than {timeout:g} s and was stopped; raise --timeout or narrow it"
+        )
     if "Out of Memory" in text:
-        return ShiftLabError(f"the query needs more than {MEMORY_LIMIT} of memory; narrow it, or aggregate first")
-    # The guard's wrapping shifts DuckDB's line numbers by one: take it out of the words people read.
-    text = re.sub(r"LINE (\d+):", lambda m: f"line {max(1, int(m[1]) - 1)}:", text)
+        return ShiftLabError(
+            f"the query needs more than {MEMORY_LIMIT} of memory; narrow it, or aggregate first"
+        )
     return ShiftLabError(f"SQL: {text}")

@@ -119,9 +119,13 @@ def load(store: Store, dataset: str, space: str | None = None, stage: str = BASE
         ).fetchall()
         names = sorted({row[1] for row in spaces})
         if not names:
-            raise NotFoundError(f"dataset '{dataset}' has no vectors; add some with 'shiftlab ingest vectors'")
+            raise NotFoundError(
+                f"dataset '{dataset}' has no vectors; add some with 'shiftlab ingest vectors'"
+            )
         if space is None and len(names) > 1:
-            raise BadInputError(f"dataset '{dataset}' has the spaces {', '.join(names)}: choose one with --space")
+            raise BadInputError(
+                f"dataset '{dataset}' has the spaces {', '.join(names)}: choose one with --space"
+            )
         chosen = [row for row in spaces if row[1] == (space or names[0]) and row[2] == stage]
         if not chosen:
             stages = ", ".join(f"{row[1]} ({row[2]})" for row in spaces)
@@ -144,7 +148,9 @@ def _mapped(path: Path) -> np.ndarray:
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise ShiftLabError(f"the vector file '{path}' is missing or damaged ({error}); ingest it again") from error
+        raise ShiftLabError(
+            f"the vector file '{path}' is missing or damaged ({error}); ingest it again"
+        ) from error
     return array
 
 
@@ -176,7 +182,9 @@ def _match(
     import pyarrow as pa
 
     with store.read() as con:
-        con.register("given", pa.table({"row": np.arange(len(ids)), "external_id": pa.array(ids, pa.string())}))
+        con.register(
+            "given", pa.table({"row": np.arange(len(ids)), "external_id": pa.array(ids, pa.string())})
+        )
         matched = con.sql(
             "select g.row, g.external_id, i.item_id from given g "
             "left join (from item where dataset = $dataset) i using (external_id) order by g.row",
@@ -244,12 +252,19 @@ def _store(
 ) -> None:
     """The rows of a new shard; refuses another dimension and items that have a vector already."""
     there = con.execute(
-        "select space_id, dim from space where dataset = $1 and space = $2 and stage = $3", [dataset, space, stage]
+        "select space_id, dim from space where dataset = $1 and space = $2 and stage = $3",
+        [dataset, space, stage],
     ).fetchall()
     if there and there[0][1] != dim:
-        raise BadInputError(f"space '{space}' has {there[0][1]} dimensions, these vectors {dim}: name another --space")
-    space_id = there[0][0] if there else con.sql("select coalesce(max(space_id), 0) + 1 from space").fetchall()[0][0]
-    for (other,) in con.execute("select ids_file from vector_file where space_id = $1", [space_id]).fetchall():
+        raise BadInputError(
+            f"space '{space}' has {there[0][1]} dimensions, these vectors {dim}: name another --space"
+        )
+    space_id = (
+        there[0][0] if there else con.sql("select coalesce(max(space_id), 0) + 1 from space").fetchall()[0][0]
+    )
+    for (other,) in con.execute(
+        "select ids_file from vector_file where space_id = $1", [space_id]
+    ).fetchall():
         both = np.intersect1d(_mapped(folder / other), item_ids)
         if len(both):
             raise BadInputError(
@@ -258,7 +273,8 @@ def _store(
             )
     if not there:
         con.execute(
-            "insert into space values ($1, $2, $3, $4, $5, $6)", [space_id, dataset, space, stage, dim, run.run_id]
+            "insert into space values ($1, $2, $3, $4, $5, $6)",
+            [space_id, dataset, space, stage, dim, run.run_id],
         ).fetchall()
     con.execute(
         "insert into vector_file values ($1, $2, $3, $4, $5, $6)",

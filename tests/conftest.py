@@ -54,7 +54,9 @@ def coco(tmp_path_factory: pytest.TempPathFactory) -> sl.Catalog:
 def metashift(tmp_path_factory: pytest.TempPathFactory) -> sl.Catalog:
     """MetaShift's attribute subsets at its thresholds (25 images, more than 5 subsets). Shared."""
     catalog = sl.open(tmp_path_factory.mktemp("metashift") / "catalog")
-    catalog.ingest_images(resources.data("metashift_vg_attributes") / "attribute_subsets.parquet", "metashift")
+    catalog.ingest_images(
+        resources.data("metashift_vg_attributes") / "attribute_subsets.parquet", "metashift"
+    )
     catalog.build_subsets("metashift", "attributes")
     return catalog
 
@@ -75,6 +77,7 @@ SMALL = """image_id,object,attribute,split
 4,dog,,test
 4,sofa,,test
 5,dog,,test
+5,sofa,,test
 5,cat,black,test
 6,cat,white,test
 6,bed,soft,test

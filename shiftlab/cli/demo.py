@@ -14,7 +14,9 @@ from shiftlab.cli.settings import Settings, common
 @click.command(epilog="Example: shiftlab demo --no-open")
 @common
 @click.argument("folder", metavar="[DIR]", default="shiftlab-demo", type=click.Path(file_okay=False))
-@click.option("--no-open", is_flag=True, help="Build the catalog and print the findings; do not start the explorer.")
+@click.option(
+    "--no-open", is_flag=True, help="Build the catalog and print the findings; do not start the explorer."
+)
 def demo(settings: Settings, folder: str, no_open: bool) -> None:
     """Build a catalog from bundled real data, print three findings, open the explorer.
 
@@ -33,7 +35,9 @@ def demo(settings: Settings, folder: str, no_open: bool) -> None:
         click.echo(f"   {finding.command.replace('shiftlab ', f'shiftlab --catalog {folder} ', 1)}")
         click.echo(f"   {explorer.link(finding.page, finding.state, port=port)}")
     if no_open:
-        settings.say(f"The links work while the explorer runs: shiftlab --catalog {folder} explore --port {port}")
+        settings.say(
+            f"The links work while the explorer runs: shiftlab --catalog {folder} explore --port {port}"
+        )
         return
     with explorer.serve(catalog.path, port) as server:
         settings.say(f"Explorer at {server.url} (Ctrl+C ends it)")

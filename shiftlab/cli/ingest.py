@@ -41,7 +41,9 @@ def images(settings: Settings, path: str, dataset: str, input: str, on_bad: str,
     if done.already_there:
         settings.say(f"{done.source} is in dataset '{dataset}' already: nothing to do")
         return
-    settings.say(f"{done.source}: {done.images:,} images, {done.objects:,} objects, {done.terms:,} terms -> '{dataset}'")
+    settings.say(
+        f"{done.source}: {done.images:,} images, {done.objects:,} objects, {done.terms:,} terms -> '{dataset}'"
+    )
     for what, counts in (("flagged", done.flagged), ("skipped", done.skipped)):
         if counts:
             listed = ", ".join(f"{n:,} {name}" for name, n in counts.items())
@@ -49,13 +51,17 @@ def images(settings: Settings, path: str, dataset: str, input: str, on_bad: str,
     settings.say(f"next: shiftlab subsets build {dataset}")
 
 
-@ingest.command(epilog="Example: shiftlab ingest vectors clip.npy --ids items.csv:image_id --dataset coco --space clip")
+@ingest.command(
+    epilog="Example: shiftlab ingest vectors clip.npy --ids items.csv:image_id --dataset coco --space clip"
+)
 @common
 @click.argument("file", type=click.Path())
 @click.option("--dataset", required=True, help="Dataset whose items the vectors describe.")
 @click.option("--space", required=True, help="Name of the vector space.")
 @click.option("--stage", default="base", show_default=True, help="Stage of the space, for paired comparison.")
-@click.option("--ids", help="Column or array with the ids; for .npy a file: ids.npy, items.csv, items.parquet:image_id.")
+@click.option(
+    "--ids", help="Column or array with the ids; for .npy a file: ids.npy, items.csv, items.parquet:image_id."
+)
 @click.option("--average", is_flag=True, help="Give an id with several vectors their mean.")
 @click.option("--skip-unknown", is_flag=True, help="Leave out ids that the dataset does not have.")
 def vectors(
@@ -75,7 +81,9 @@ def vectors(
     if done.already_there:
         settings.say(f"{file} is in space '{space}' already: nothing to do")
         return
-    settings.say(f"{done.vectors:,} vectors of {done.dim} dimensions -> '{dataset}', space '{space}' ({stage})")
+    settings.say(
+        f"{done.vectors:,} vectors of {done.dim} dimensions -> '{dataset}', space '{space}' ({stage})"
+    )
     if done.averaged:
         settings.say(f"{done.averaged:,} further vectors of the same ids were averaged into them")
     if done.unknown_ids:

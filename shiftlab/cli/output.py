@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -25,6 +27,7 @@ _BY_SUFFIX = {
 }
 _BINARY = ("parquet", "arrow")
 _ROWS_ON_A_TERMINAL = 60
+_WIDTH_IN_A_PIPE = 240
 
 
 def emit(frame: pl.DataFrame, format: str | None, output: str | None) -> None:
@@ -85,8 +88,14 @@ def text(frame: pl.DataFrame, format: str) -> str:
         return str(frame.write_json()) + "\n"
     if format == "ndjson":
         return str(frame.write_ndjson())
-    rows = [frame.columns, ["---"] * frame.width, *([_cell(v, full=True) for v in row] for row in frame.rows())]
-    return "".join("| " + " | ".join(str(v).replace("|", "\\|").replace("\n", " ") for v in row) + " |\n" for row in rows)
+    rows = [
+        frame.columns,
+        ["---"] * frame.width,
+        *([_cell(v, full=True) for v in row] for row in frame.rows()),
+    ]
+    return "".join(
+        "| " + " | ".join(str(v).replace("|", "\\|").replace("\n", " ") for v in row) + " |\n" for row in rows
+    )
 
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:
@@ -95,21 +104,20 @@ def _flat(frame: pl.DataFrame) -> pl.DataFrame:
 
     nested = [name for name, dtype in frame.schema.items() if dtype.is_nested()]
     return frame.with_columns(
-        pl.struct(name).map_elements(lambda v, n=name: _as_json(v[n]), return_dtype=pl.String).alias(name) for name in nested
+        pl.Series(
+            name,
+            [None if one is None else json.dumps(one, default=str) for one in frame[name].to_list()],
+            pl.String,
+        )
+        for name in nested
     )
-
-
-def _as_json(value: Any) -> str:
-    import json
-
-    return json.dumps(value.to_list() if hasattr(value, "to_list") else value, default=str)
 
 
 def _print_table(frame: pl.DataFrame) -> None:
     from rich.console import Console
 
     shown = frame.head(_ROWS_ON_A_TERMINAL) if sys.stdout.isatty() else frame
-    Console().print(_rich_table(shown))
+    Console(width=None if sys.stdout.isatty() else _WIDTH_IN_A_PIPE).print(_rich_table(shown))
     if len(shown) < len(frame):
         print(f"{len(shown)} of {len(frame):,} rows; -o FILE or --format csv writes all")
 
@@ -121,7 +129,7 @@ def plain_table(frame: pl.DataFrame) -> str:
     from rich.console import Console
 
     out = StringIO()
-    Console(file=out, width=400).print(_rich_table(frame))
+    Console(file=out, width=_WIDTH_IN_A_PIPE).print(_rich_table(frame))
     return out.getvalue()
 
 
@@ -142,6 +150,6 @@ def _rich_table(frame: pl.DataFrame) -> Any:
 def _cell(value: Any, *, full: bool = False) -> str:
     if value is None:
         return ""
-    if isinstance(value, float) and not full:
-        return f"{value:.4g}" if abs(value) < 1e6 else f"{value:,.0f}"
+    if isinstance(value, float | Decimal) and not full:
+        return f"{value:.4g}" if abs(float(value)) < 1e6 else f"{value:,.0f}"
     return str(value)

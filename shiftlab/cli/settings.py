@@ -72,7 +72,12 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.pass_context
     def wrapped(
-        ctx: click.Context, catalog: str | None, format: str | None, output: str | None, quiet: bool, **rest: Any
+        ctx: click.Context,
+        catalog: str | None,
+        format: str | None,
+        output: str | None,
+        quiet: bool,
+        **rest: Any,
     ) -> Any:
         outer = ctx.obj if isinstance(ctx.obj, Settings) else Settings()
         settings = Settings(catalog or outer.catalog, format, output, quiet)
@@ -84,11 +89,16 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
     wrapped.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
     for option in (
         click.option("-q", "--quiet", is_flag=True, help="No messages on stderr but errors."),
-        click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file; its suffix is the format."),
-        click.option("--format", type=click.Choice(FORMATS), help="Default: table on a terminal, csv in a pipe."),
+        click.option(
+            "-o",
+            "--output",
+            type=click.Path(dir_okay=False),
+            help="Write to a file; its suffix is the format.",
+        ),
+        click.option(
+            "--format", type=click.Choice(FORMATS), help="Default: table on a terminal, csv in a pipe."
+        ),
         catalog_option,
     ):
         wrapped = option(wrapped)
     return wrapped
-
-

@@ -8,6 +8,11 @@ import click
 
 from shiftlab.cli.settings import Settings, common
 
+_SHOWN = (
+    "measure", "value", "debiased", "null_mean", "null_q95", "ci_low", "ci_high", "p",
+    "n_left", "n_right", "seed", "seconds", "note",
+)  # fmt: skip
+
 
 class _PairByDefault(click.Group):
     """`shiftlab shift A B` without naming the command."""
@@ -36,12 +41,20 @@ def shift() -> None:
 @common
 @click.argument("a")
 @click.argument("b")
-@click.option("--measure", "-m", "measures", multiple=True, help="As often as needed; default: a first set. See 'shiftlab measures'.")
+@click.option(
+    "--measure",
+    "-m",
+    "measures",
+    multiple=True,
+    help="As often as needed; default: a first set. See 'shiftlab measures'.",
+)
 @click.option("--space", help="Vector space for measures of clouds; needed where the dataset has several.")
 @click.option("--stage", default="base", show_default=True)
 @click.option("--dataset", help="Where several datasets have subsets of these names.")
 @click.option("--permutations", type=click.IntRange(min=0), default=999, show_default=True)
-@click.option("--confidence", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.95, show_default=True)
+@click.option(
+    "--confidence", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.95, show_default=True
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 def pair(settings: Settings, a: str, b: str, measures: tuple[str, ...], **options: Any) -> None:
     """Scores between subsets A and B: value, null, p-value, sample sizes. Stored in the table score."""
@@ -49,11 +62,13 @@ def pair(settings: Settings, a: str, b: str, measures: tuple[str, ...], **option
 
     with settings.progress() as progress:
         scores = settings.open().compare(a, b, measure=list(measures) or None, progress=progress, **options)
-    columns = ("measure", "value", "debiased", "null_mean", "null_q95", "ci_low", "ci_high", "p", "n_left", "n_right",
-               "seed", "seconds", "note")  # fmt: skip
-    schema = {name: pl.Float64 for name in columns} | {"measure": pl.String, "note": pl.String}
-    schema |= {name: pl.Int64 for name in ("n_left", "n_right", "seed")}
-    settings.emit(pl.DataFrame([{name: getattr(one, name) for name in columns} for one in scores], schema=schema))
+    texts, counts = ("measure", "note"), ("n_left", "n_right", "seed")
+    schema = {
+        name: pl.String if name in texts else pl.Int64 if name in counts else pl.Float64 for name in _SHOWN
+    }
+    settings.emit(
+        pl.DataFrame([{name: getattr(one, name) for name in _SHOWN} for one in scores], schema=schema)
+    )
 
 
 @shift.command(epilog="Example: shiftlab shift matrix --class cat --measure sliced_wasserstein")
@@ -64,7 +79,9 @@ def pair(settings: Settings, a: str, b: str, measures: tuple[str, ...], **option
 @click.option("--space", help="Vector space for measures of clouds.")
 @click.option("--stage", default="base", show_default=True)
 @click.option("--dataset", help="Where several datasets have this class.")
-@click.option("--permutations", type=click.IntRange(min=0), default=0, show_default=True, help="For p- and q-values.")
+@click.option(
+    "--permutations", type=click.IntRange(min=0), default=0, show_default=True, help="For p- and q-values."
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--square", is_flag=True, help="Write the square matrix instead of one row a pair.")
 def matrix(settings: Settings, measure: str, square: bool, **options: Any) -> None:

@@ -15,16 +15,32 @@ from shiftlab.cli.settings import Settings, common
 _GRACE_SECONDS = 1.0
 
 
-@click.command(epilog="Example: shiftlab sql \"from subsets where class = $c order by n desc\" -p c=cat")
+@click.command(epilog='Example: shiftlab sql "from subsets where class = $c order by n desc" -p c=cat')
 @common
 @click.argument("query", required=False)
 @click.option("--file", "file", type=click.Path(), help="Read the SQL from a file.")
-@click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Bind $NAME; as often as needed.")
-@click.option("--limit", type=click.IntRange(min=0), help="At most so many rows (default: 1000 on a terminal, else all).")
-@click.option("--timeout", type=click.FloatRange(min=0.1), default=30.0, show_default=True, help="Seconds; then exit 124.")
+@click.option(
+    "-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Bind $NAME; as often as needed."
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    help="At most so many rows (default: 1000 on a terminal, else all).",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    default=30.0,
+    show_default=True,
+    help="Seconds; then exit 124.",
+)
 @click.option("--tables", is_flag=True, help="List tables and views with their columns instead.")
 @click.option("--explain", is_flag=True, help="Show the query plan instead of the rows.")
-@click.option("--write", is_flag=True, help="Allow any statement, in one transaction, recorded as a run. Your data, your risk.")
+@click.option(
+    "--write",
+    is_flag=True,
+    help="Allow any statement, in one transaction, recorded as a run. Your data, your risk.",
+)
 def sql(
     settings: Settings,
     query: str | None,

@@ -29,13 +29,19 @@ def subsets() -> None:
               help="parity: communities without edge weights, as in MetaShift's code.")  # fmt: skip
 @click.option("--min-images", type=int, default=25, show_default=True, help="Least images of a subset.")
 @click.option("--min-subsets", type=int, default=6, show_default=True, help="Least subsets of a kept class.")
-@click.option("--edge", type=float, default=0.2, show_default=True, help="Least overlap coefficient of an edge.")
+@click.option(
+    "--edge", type=float, default=0.2, show_default=True, help="Least overlap coefficient of an edge."
+)
 @click.option("--min-side", type=float, default=0.2, show_default=True,
               help="Least share of width or height an object spans for its attributes to count.")  # fmt: skip
 @click.option("--dim", type=int, default=5, show_default=True, help="Dimensions of the spectral layout.")
 @click.option("--min-relations", type=int, default=0, show_default=True,
               help="Keep class(context) only with so many relations from class to context.")  # fmt: skip
-@click.option("--allow", type=click.Path(), help="File with the names that may be built, one a line (or CSV column 'subset').")
+@click.option(
+    "--allow",
+    type=click.Path(),
+    help="File with the names that may be built, one a line (or CSV column 'subset').",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 def build(settings: Settings, dataset: str, contexts: Any, allow: str | None, **parameters: Any) -> None:
     """Build the subsets class(context) of DATASET, their overlaps, meta-graphs and distances."""
@@ -71,7 +77,9 @@ def show(settings: Settings, name: str, dataset: str | None, items: bool) -> Non
     from shiftlab import subsets as package
 
     store = settings.open().store
-    settings.emit(package.members(store, name, dataset) if items else package.neighbours(store, name, dataset))
+    settings.emit(
+        package.members(store, name, dataset) if items else package.neighbours(store, name, dataset)
+    )
 
 
 @subsets.command(epilog="Example: shiftlab subsets graph cat --edges")

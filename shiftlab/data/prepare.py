@@ -28,7 +28,9 @@ def coco_labels(source: Path, target: Path) -> None:
     _with_notices(source, target)
     images = pl.read_parquet(source / "images.parquet").select("image_id", "split", "exact_labels")
     objects = pl.read_parquet(source / "image_objects.parquet")
-    rows = objects.select("image_id", object="category", supercategory="supercategory").join(images, on="image_id")
+    rows = objects.select("image_id", object="category", supercategory="supercategory").join(
+        images, on="image_id"
+    )
     rows.sort("image_id", "object").write_parquet(target / "image_objects.parquet", compression_level=19)
 
 
@@ -54,7 +56,9 @@ def captions(source: Path, images: Path, target: Path) -> None:
     axes *= np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(1)])[:, None]
     share = float(np.square(spread[:CAPTION_DIM]).sum() / np.square(spread).sum())
     vectors = (centred @ axes[:CAPTION_DIM].T).astype(np.float16)
-    np.savez_compressed(target / "caption_vectors.npz", image_id=unique[keep].astype(np.int64), vectors=vectors)
+    np.savez_compressed(
+        target / "caption_vectors.npz", image_id=unique[keep].astype(np.int64), vectors=vectors
+    )
     print(f"{keep.sum()} images, {CAPTION_DIM} components hold {share:.1%} of the variance")
 
 

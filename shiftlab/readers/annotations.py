@@ -115,7 +115,8 @@ class Rows:
             rows = [row for row in rows if self._object_is_usable(row)]
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
         return pa.table(
-            [pa.array(values, type=kind) for values, kind in zip(columns, schema.types, strict=True)], schema=schema
+            [pa.array(values, type=kind) for values, kind in zip(columns, schema.types, strict=True)],
+            schema=schema,
         )
 
     def _object_is_usable(self, row: tuple[Any, ...]) -> bool:
@@ -126,11 +127,15 @@ class Rows:
             return False
         for side, value in zip("xywh", box, strict=True):
             if value is not None and (type(value) not in (int, float) or not math.isfinite(value)):
-                self.problems.bad("bad box", record, f"field '{side}' is {value!r}", "give a number of pixels")
+                self.problems.bad(
+                    "bad box", record, f"field '{side}' is {value!r}", "give a number of pixels"
+                )
                 return False
         if any(value is None for value in box) and any(value is not None for value in box):
             missing = [side for side, value in zip("xywh", box, strict=True) if value is None]
-            self.problems.bad("bad box", record, f"field '{missing[0]}' is missing", "give all of x, y, w, h or none")
+            self.problems.bad(
+                "bad box", record, f"field '{missing[0]}' is missing", "give all of x, y, w, h or none"
+            )
             return False
         return True
 

@@ -54,7 +54,10 @@ def _add_object(objects: Rows, one: dict[str, Any], categories: dict[Any, dict[s
     box = one.get("bbox")
     if box is not None and (not isinstance(box, list) or len(box) != 4):
         objects.problems.bad(
-            "bad box", f"annotation {ident} of image {image}", f"'bbox' is {box!r}", "give [x, y, width, height]"
+            "bad box",
+            f"annotation {ident} of image {image}",
+            f"'bbox' is {box!r}",
+            "give [x, y, width, height]",
         )
         return
     sides = tuple(box) if box else (None, None, None, None)

@@ -30,17 +30,24 @@ def read(path: Path, problems: Problems) -> Batches:
 
 def _add_object(objects: Rows, relations: Rows, path: Path, image_id: str, object_id: str, one: Any) -> None:
     if not isinstance(one, dict):
-        raise BadInputError(f"{path.name}: image {image_id}, object {object_id} is {one!r}; expected an object")
+        raise BadInputError(
+            f"{path.name}: image {image_id}, object {object_id} is {one!r}; expected an object"
+        )
     name, attributes, links = one.get("name"), one.get("attributes") or [], one.get("relations") or []
     if not isinstance(attributes, list) or not all(isinstance(a, str) for a in attributes):
-        raise BadInputError(f"{path.name}: image {image_id}, object {object_id}: 'attributes' must be a list of texts")
+        raise BadInputError(
+            f"{path.name}: image {image_id}, object {object_id}: 'attributes' must be a list of texts"
+        )
     # GQA's page shows a dict of relations; the files hold lists.
     links = list(links.values()) if isinstance(links, dict) else links
     box = (one.get("x"), one.get("y"), one.get("w"), one.get("h"))
     if None in box:
         side = "xywh"[box.index(None)]
         objects.problems.bad(
-            "bad box", f"image {image_id}, object {object_id}", f"field '{side}' is missing", "give a number of pixels"
+            "bad box",
+            f"image {image_id}, object {object_id}",
+            f"field '{side}' is missing",
+            "give a number of pixels",
         )
         return
     described = [{"name": a.strip(), "category": None} for a in attributes if a.strip()]
@@ -60,5 +67,7 @@ def _stripped(name: Any) -> Any:
 
 def _pixels(value: Any, path: Path, image_id: str, side: str) -> int:
     if type(value) not in (int, float) or value <= 0:
-        raise BadInputError(f"{path.name}: image {image_id}: '{side}' is {value!r}; expected a number of pixels")
+        raise BadInputError(
+            f"{path.name}: image {image_id}: '{side}' is {value!r}; expected a number of pixels"
+        )
     return int(value)

@@ -39,7 +39,8 @@ def read(path: Path, problems: Problems) -> Batches:
             "(needed: image_id, object; optional: attribute, attribute_type, x, y, w, h, width, height, split)"
         )
     frame = frame.with_row_index("row").with_columns(
-        pl.col("image_id").cast(pl.String).str.strip_chars(), pl.col("object").cast(pl.String).str.strip_chars()
+        pl.col("image_id").cast(pl.String).str.strip_chars(),
+        pl.col("object").cast(pl.String).str.strip_chars(),
     )
     frame = _usable(frame, problems)
     yield "image", _images(frame, problems)
@@ -59,7 +60,9 @@ def _load(path: Path) -> pl.DataFrame:
     except pl.exceptions.NoDataError as error:
         raise BadInputError(f"{path.name} is empty; expected a header and rows") from error
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise BadInputError(f"cannot read the table {path.name}: {' '.join(str(error).split())[:300]}") from error
+        raise BadInputError(
+            f"cannot read the table {path.name}: {' '.join(str(error).split())[:300]}"
+        ) from error
     if frame.is_empty():
         raise BadInputError(f"{path.name} has no rows")
     return frame
@@ -82,7 +85,9 @@ def _usable(frame: pl.DataFrame, problems: Problems) -> pl.DataFrame:
             (number.is_null() & text.is_not_null() & (text != "")) | number.is_nan() | number.is_infinite()
         )
         for row, value in broken.select("row", name).head(1000).rows():
-            problems.bad("bad number", f"row {row + 2}", f"column '{name}' is {value!r}", "give a number of pixels")
+            problems.bad(
+                "bad number", f"row {row + 2}", f"column '{name}' is {value!r}", "give a number of pixels"
+            )
         frame = frame.join(broken, on="row", how="anti", maintain_order="left").with_columns(number)
     present = [name for name in _BOX if name in frame.columns]
     if present and len(present) < 4:
@@ -98,10 +103,15 @@ def _images(frame: pl.DataFrame, problems: Problems) -> pa.Table:
     several = grouped.agg(pl.col(others).drop_nulls().n_unique()) if others else None
     labels = [name for name in others if several is not None and several[name].max() <= 1]  # type: ignore[operator]
     for name in sorted(set(others) - set(labels)):
-        problems.flag("column ignored", f"column {name}", "it differs between rows of one image, so it is no label")
-    first = grouped.agg(pl.col([c for c in ("width", "height", "file", *labels) if c in frame.columns]).drop_nulls().first())
+        problems.flag(
+            "column ignored", f"column {name}", "it differs between rows of one image, so it is no label"
+        )
+    first = grouped.agg(
+        pl.col([c for c in ("width", "height", "file", *labels) if c in frame.columns]).drop_nulls().first()
+    )
     pairs = [
-        pl.struct(pl.lit(name).alias("scheme"), pl.col(name).cast(pl.String).alias("value")) for name in labels
+        pl.struct(pl.lit(name).alias("scheme"), pl.col(name).cast(pl.String).alias("value"))
+        for name in labels
     ]
     columns = {
         "image": pl.col("image_id"),
@@ -125,9 +135,11 @@ def _objects(frame: pl.DataFrame) -> pa.Table:
     attribute = [
         pl.struct(
             pl.col("attribute").cast(pl.String).str.strip_chars().alias("name"),
-            (pl.col("attribute_type").cast(pl.String) if "attribute_type" in has else pl.lit(None, pl.String)).alias(
-                "category"
-            ),
+            (
+                pl.col("attribute_type").cast(pl.String)
+                if "attribute_type" in has
+                else pl.lit(None, pl.String)
+            ).alias("category"),
         )
         .filter(pl.col("attribute").is_not_null() & (pl.col("attribute").cast(pl.String) != ""))
         .unique(maintain_order=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,9 @@ def _checked(path: Path, found: VectorFile) -> VectorFile:
     if matrix.dtype.kind not in "fiu":
         raise BadInputError(f"{path.name}: vectors are of type {matrix.dtype}; expected numbers")
     if len(found.ids) != len(matrix):
-        raise BadInputError(f"{path.name}: {len(matrix):,} vectors but {len(found.ids):,} ids; give one id per row")
+        raise BadInputError(
+            f"{path.name}: {len(matrix):,} vectors but {len(found.ids):,} ids; give one id per row"
+        )
     return found
 
 
@@ -86,14 +89,19 @@ def _ids_of_file(ids: str) -> np.ndarray:
             else pl.read_csv(path, infer_schema=False)
         )
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise BadInputError(f"cannot read the ids of {path.name}: {' '.join(str(error).split())[:300]}") from error
+        raise BadInputError(
+            f"cannot read the ids of {path.name}: {' '.join(str(error).split())[:300]}"
+        ) from error
     return _text_column(frame, _id_column(frame, column or None, path), path)
 
 
 def _npz(path: Path, ids: str | None) -> VectorFile:
     archive = _load_array(path)
-    with archive:
-        arrays = {name: archive[name] for name in archive.files}
+    try:
+        with archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise BadInputError(f"{path.name} is no archive of plain arrays: {error}") from error
     named = ids or next((name for name in ID_NAMES if name in arrays), None)
     if named is None or named not in arrays:
         raise BadInputError(
@@ -128,7 +136,9 @@ def _nested(column: pl.Series, path: Path) -> np.ndarray:
     import polars as pl
 
     if column.null_count():
-        raise BadInputError(f"{path.name}: column '{column.name}' is empty in row {column.is_null().arg_max()}")
+        raise BadInputError(
+            f"{path.name}: column '{column.name}' is empty in row {column.is_null().arg_max()}"
+        )
     if isinstance(column.dtype, pl.List):
         lengths = column.list.len()
         if lengths.n_unique() != 1:
@@ -153,7 +163,9 @@ def _flat(frame: pl.DataFrame, path: Path) -> np.ndarray:
 def _id_column(frame: pl.DataFrame, wanted: str | None, path: Path) -> str:
     found = wanted or next((name for name in ID_NAMES if name in frame.columns), None)
     if found is None or found not in frame.columns:
-        raise BadInputError(f"{path.name} has the columns {', '.join(frame.columns)}; name the one with the ids: --ids")
+        raise BadInputError(
+            f"{path.name} has the columns {', '.join(frame.columns)}; name the one with the ids: --ids"
+        )
     return found
 
 
@@ -168,5 +180,7 @@ def _text_column(frame: pl.DataFrame, name: str, path: Path) -> np.ndarray:
 
 def _as_text(array: np.ndarray, path: Path) -> np.ndarray:
     if array.ndim != 1 or array.dtype.kind not in "iuUS":
-        raise BadInputError(f"{path.name}: ids are {array.dtype} of shape {array.shape}; expected (n,) numbers or texts")
+        raise BadInputError(
+            f"{path.name}: ids are {array.dtype} of shape {array.shape}; expected (n,) numbers or texts"
+        )
     return array.astype(str)

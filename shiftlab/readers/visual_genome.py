@@ -26,7 +26,9 @@ def parts(path: Path) -> dict[str, Path]:
     for file in files:
         part = part_of(file)
         if part and part in found:
-            raise BadInputError(f"both {found[part].name} and {file.name} hold Visual Genome's {part}: keep one")
+            raise BadInputError(
+                f"both {found[part].name} and {file.name} hold Visual Genome's {part}: keep one"
+            )
         if part:
             found[part] = file
     return found
@@ -42,18 +44,24 @@ def read(path: Path, problems: Problems) -> Batches:
     """Images, objects and relations of the files at `path` (a folder, or one of the files)."""
     found = parts(path)
     if not found or found.keys() == {"image_data"}:
-        raise BadInputError(f"'{path}' holds no Visual Genome objects.json, attributes.json or relationships.json")
+        raise BadInputError(
+            f"'{path}' holds no Visual Genome objects.json, attributes.json or relationships.json"
+        )
     images, objects, relations = (Rows(kind, problems) for kind in ("image", "object", "relation"))
     listed = "image_data" in found
     seen: set[str] = set()
     add_part: dict[str, Callable[..., None]] = {
-        "objects": _add_objects, "attributes": _add_objects, "relationships": _add_relationships
+        "objects": _add_objects,
+        "attributes": _add_objects,
+        "relationships": _add_relationships,
     }
     for part, file in found.items():
         for record in json_stream.elements(file, "item", what=f"Visual Genome's {part}, a list of images"):
             image_id = _image_id(record, file, part)
             if part == "image_data":
-                images.add(image_id, image_id, record.get("width"), record.get("height"), f"{image_id}.jpg", [])
+                images.add(
+                    image_id, image_id, record.get("width"), record.get("height"), f"{image_id}.jpg", []
+                )
             else:
                 if not listed and image_id not in seen:
                     seen.add(image_id)
@@ -66,7 +74,9 @@ def read(path: Path, problems: Problems) -> Batches:
 def _image_id(record: Any, file: Path, part: str) -> str:
     ident = record.get("image_id", record.get("id")) if isinstance(record, dict) else None
     if not isinstance(ident, int | str) or (part != "image_data" and not isinstance(record.get(part), list)):
-        raise BadInputError(f"{file.name}: a record is {str(record)[:80]!r}; expected 'image_id' and a list '{part}'")
+        raise BadInputError(
+            f"{file.name}: a record is {str(record)[:80]!r}; expected 'image_id' and a list '{part}'"
+        )
     return str(ident)
 
 
@@ -79,7 +89,9 @@ def _add_relationships(records: list[Any], image_id: str, file: Path, objects: R
     told: set[str] = set()  # a relationship repeats its objects: tell each once an image
     for one in records:
         if not isinstance(one, dict) or not all(isinstance(one.get(k), dict) for k in ("subject", "object")):
-            raise BadInputError(f"{file.name}: image {image_id}: a relationship lacks its 'subject' or 'object'")
+            raise BadInputError(
+                f"{file.name}: image {image_id}: a relationship lacks its 'subject' or 'object'"
+            )
         ends = [str(one[k].get("object_id")) for k in ("subject", "object")]
         for end, ident in zip(("subject", "object"), ends, strict=True):
             if ident not in told:
@@ -90,12 +102,18 @@ def _add_relationships(records: list[Any], image_id: str, file: Path, objects: R
 
 def _add_object(one: Any, image_id: str, file: Path, objects: Rows) -> None:
     if not isinstance(one, dict) or "object_id" not in one:
-        raise BadInputError(f"{file.name}: image {image_id}: an object is {str(one)[:80]!r}; expected an 'object_id'")
+        raise BadInputError(
+            f"{file.name}: image {image_id}: an object is {str(one)[:80]!r}; expected an 'object_id'"
+        )
     ident = str(one["object_id"])
     names = one.get("names") or [one.get("name")]
     if len(names) > 1:
-        objects.problems.flag("several names", f"image {image_id}, object {ident}", ", ".join(map(str, names)))
-    attributes = dict.fromkeys(_folded(a) for a in one.get("attributes") or [] if isinstance(a, str) and a.strip())
+        objects.problems.flag(
+            "several names", f"image {image_id}, object {ident}", ", ".join(map(str, names))
+        )
+    attributes = dict.fromkeys(
+        _folded(a) for a in one.get("attributes") or [] if isinstance(a, str) and a.strip()
+    )
     box = (one.get("x"), one.get("y"), one.get("w"), one.get("h"))
     described = [{"name": a, "category": None} for a in attributes]
     objects.add(image_id, ident, _folded(names[0]), None, *box, False, described, file.name)

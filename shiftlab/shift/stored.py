@@ -123,7 +123,13 @@ def subset_matrix(
         group = _group(space_of.space, stage)
         found = _cloud_pairs(store, spec, picked, space_of, permutations, seed)
     seconds = (time.perf_counter() - started) / max(1, len(found))
-    params = {"subject": subject, "where": where, "measure": measure, "space": group, "permutations": permutations}
+    params = {
+        "subject": subject,
+        "where": where,
+        "measure": measure,
+        "space": group,
+        "permutations": permutations,
+    }
     run = Run("shift matrix", params, dataset=str(picked["dataset"][0]), seed=seed)
     rows = _pair_rows(spec, found, picked, group, seed, seconds)
     store_scores(store, run, rows)
@@ -137,7 +143,9 @@ def store_scores(store: Store, run: Run, rows: list[dict[str, Any]]) -> None:
     """
     if not rows:
         return
-    table = pa.Table.from_pylist([row | {"params": json.dumps(row["params"], sort_keys=True)} for row in rows], _SCHEMA)
+    table = pa.Table.from_pylist(
+        [row | {"params": json.dumps(row["params"], sort_keys=True)} for row in rows], _SCHEMA
+    )
     table = table.append_column("position", pa.array(range(len(rows)), pa.int64()))
     with store.write(run) as con:
         con.register("fresh_rows", table)
@@ -154,11 +162,15 @@ def store_scores(store: Store, run: Run, rows: list[dict[str, Any]]) -> None:
 class _Sides:
     """What two subsets bring: vectors of a space, or counts of co-occurring objects; each is read once."""
 
-    def __init__(self, store: Store, refs: tuple[SubsetRef, SubsetRef], space: str | None, stage: str) -> None:
+    def __init__(
+        self, store: Store, refs: tuple[SubsetRef, SubsetRef], space: str | None, stage: str
+    ) -> None:
         self.store, self.refs, self.space, self.stage = store, refs, space, stage
         with store.read() as con:
             self.items = [
-                con.sql(queries.sql("subset_items"), params={"subset_id": ref.subset_id}).pl()["item_id"].to_numpy()
+                con.sql(queries.sql("subset_items"), params={"subset_id": ref.subset_id})
+                .pl()["item_id"]
+                .to_numpy()
                 for ref in refs
             ]
         self._clouds: tuple[list[np.ndarray], list[np.ndarray], str] | None = None
@@ -172,12 +184,18 @@ class _Sides:
         score = self._measured(spec, clouds, ids, options)
         missing = [f"{len(all_) - len(had):,} of {len(all_):,} items of {ref.name} have no vector"
                    for ref, all_, had in zip(self.refs, self.items, ids, strict=True) if len(had) < len(all_)]  # fmt: skip
-        return (replace(score, note="; ".join(filter(None, [score.note, *missing]))) if missing else score), group
+        return (
+            replace(score, note="; ".join(filter(None, [score.note, *missing]))) if missing else score
+        ), group
 
-    def _measured(self, spec: Measure, sides: Any, ids: list[np.ndarray], options: Mapping[str, Any]) -> Score:
+    def _measured(
+        self, spec: Measure, sides: Any, ids: list[np.ndarray], options: Mapping[str, Any]
+    ) -> Score:
         sizes = [side.shape[0] for side in sides]
         if min(sizes) < 2:
-            return _missing(spec, sizes, f"{sizes[0]} and {sizes[1]} items to compare; each side needs two", options)
+            return _missing(
+                spec, sizes, f"{sizes[0]} and {sizes[1]} items to compare; each side needs two", options
+            )
         try:
             return compare(*sides, spec.name, ids_x=ids[0], ids_y=ids[1], **options)
         except UndefinedMeasureError as error:
@@ -252,7 +270,12 @@ def _group(space: str, stage: str) -> str:
 def _missing(spec: Measure, sizes: Sequence[int], note: str, options: Mapping[str, Any]) -> Score:
     nothing = dict.fromkeys(("value", "debiased", "null_mean", "null_q95", "ci_low", "ci_high", "p", "q"))
     return Score(
-        measure=spec.name, n_left=sizes[0], n_right=sizes[1], seed=options.get("seed", 0), note=note, **nothing
+        measure=spec.name,
+        n_left=sizes[0],
+        n_right=sizes[1],
+        seed=options.get("seed", 0),
+        note=note,
+        **nothing,
     )
 
 
@@ -266,7 +289,9 @@ def _row(spec: Measure, score: Score, group: str, kind: str, left: str, right: s
 def _pick(store: Store, subject: str | None, where: str | None, dataset: str | None) -> pl.DataFrame:
     """subset_id, dataset, name, class, n of the subsets to compare, all of one data set."""
     if (subject is None) == (where is None):
-        raise BadInputError("choose the subsets by a class or by a predicate (--class C, or --where SQL), not both")
+        raise BadInputError(
+            "choose the subsets by a class or by a predicate (--class C, or --where SQL), not both"
+        )
     if subject is not None:
         with store.read() as con:
             picked = con.sql(queries.sql("pick_subsets"), params={"class": subject, "dataset": dataset}).pl()
@@ -280,7 +305,9 @@ def _pick(store: Store, subject: str | None, where: str | None, dataset: str | N
             picked = picked.filter(picked["dataset"] == dataset)
     if len(picked) < 2:
         chosen = f"class '{subject}'" if subject is not None else f"the predicate {where}"
-        raise NotFoundError(f"{len(picked)} subsets fit {chosen}; a matrix needs two: see 'shiftlab subsets list'")
+        raise NotFoundError(
+            f"{len(picked)} subsets fit {chosen}; a matrix needs two: see 'shiftlab subsets list'"
+        )
     datasets = picked["dataset"].unique().sort().to_list()
     if len(datasets) > 1:
         raise BadInputError(f"the subsets belong to several datasets ({', '.join(datasets)}): add --dataset")
@@ -309,10 +336,21 @@ def _mass_pairs(store: Store, spec: Measure, picked: pl.DataFrame) -> pl.DataFra
         value[block] = spec.batched(share[left[block]], share[right[block]])
     empty = (total[left] == 0) | (total[right] == 0)
     value[empty | ~np.isfinite(value)] = np.nan
-    note = np.where(empty, "a side shows no other object", np.where(np.isnan(value), "infinite: an object of one side is missing on the other", None))  # type: ignore[arg-type]  # noqa: E501
+    note = np.where(
+        empty,
+        "a side shows no other object",
+        np.where(np.isnan(value), "infinite: an object of one side is missing on the other", None),
+    )  # type: ignore[arg-type]
     n = picked["n"].to_numpy()
     return pl.DataFrame(
-        {"left": left, "right": right, "value": value, "n_left": n[left], "n_right": n[right], "note": note.astype(object)},
+        {
+            "left": left,
+            "right": right,
+            "value": value,
+            "n_left": n[left],
+            "n_right": n[right],
+            "note": note.astype(object),
+        },
         schema_overrides={"note": pl.String},
     ).with_columns(pl.col("value").fill_nan(None))
 
@@ -331,20 +369,24 @@ def _cloud_pairs(
         members = con.sql(queries.sql("members_of_picked")).pl()
     item, position = members["item_id"].to_numpy(), members["position"].to_numpy()
     used = space.rows(np.unique(item))
-    at = np.minimum(np.searchsorted(space.item_ids[used], item), len(used) - 1) if len(used) else np.zeros(0, int)
+    at = (
+        np.minimum(np.searchsorted(space.item_ids[used], item), len(used) - 1)
+        if len(used)
+        else np.zeros(0, int)
+    )
     has = space.item_ids[used][at] == item if len(used) else np.zeros(len(item), bool)
     size = np.bincount(position[has], minlength=len(picked))
     enough = np.flatnonzero(size >= 2)
     row_of = np.cumsum(size >= 2) - 1
     mine = has & (size >= 2)[position]
     left, right = np.triu_indices(len(picked), 1)
-    columns: dict[str, Any] = {name: np.full(len(left), np.nan) for name in ("value", "debiased", "p", "q", "lower", "upper")}
+    columns: dict[str, Any] = {
+        name: np.full(len(left), np.nan) for name in ("value", "debiased", "p", "q", "lower", "upper")
+    }
     params: dict[str, Any] = {}
     if len(enough) >= 2:
         weight = members["weight"].to_numpy()[mine].astype(np.float64)
-        membership = csr_array(
-            (weight, (row_of[position[mine]], at[mine])), shape=(len(enough), len(used))
-        )
+        membership = csr_array((weight, (row_of[position[mine]], at[mine])), shape=(len(enough), len(used)))
         found = pairwise(
             np.asarray(space.matrix[used]), membership, spec.name, permutations=permutations, seed=seed
         )
@@ -356,7 +398,13 @@ def _cloud_pairs(
                 column[both] = np.asarray(matrix)[row_of[left[both]], row_of[right[both]]]
     few = np.where(
         np.minimum(size[left], size[right]) < 2,
-        np.array([f"{size[a]} and {size[b]} items with a vector; each side needs two" for a, b in zip(left, right, strict=True)], dtype=object),  # noqa: E501
+        np.array(
+            [
+                f"{size[a]} and {size[b]} items with a vector; each side needs two"
+                for a, b in zip(left, right, strict=True)
+            ],
+            dtype=object,
+        ),
         None,  # type: ignore[arg-type]
     )
     frame = pl.DataFrame(
@@ -381,7 +429,12 @@ def _pair_rows(
             key: pair.pop(key) for key in ("lower", "upper") if pair.get(key) is not None
         }
         known = {key: value for key, value in pair.items() if key in _SCHEMA.names}
-        rows.append(empty | shared | known | {"left_id": ids[left], "right_id": ids[right], "params": params | {"design": "matrix"}})
+        rows.append(
+            empty
+            | shared
+            | known
+            | {"left_id": ids[left], "right_id": ids[right], "params": params | {"design": "matrix"}}
+        )
     return rows
 
 

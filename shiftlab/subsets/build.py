@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 Contexts = Literal["objects", "attributes", "places", "all"]
+_COUNTS = ("subsets", "kept", "classes", "memberships", "overlaps", "edges")
 _KINDS = {"objects": "object", "attributes": "attribute", "places": "place"}
 
 
@@ -61,7 +62,7 @@ class Built:
     memberships: int
     overlaps: int
     edges: int
-    already_there: bool = False
+    already_there: bool
 
 
 def build_subsets(
@@ -97,7 +98,11 @@ class _NothingBuiltError(BadInputError):
 
 
 def _check(p: Parameters) -> None:
-    for name, value, least in (("min_images", p.min_images, 1), ("min_subsets", p.min_subsets, 1), ("dim", p.dim, 1)):
+    for name, value, least in (
+        ("min_images", p.min_images, 1),
+        ("min_subsets", p.min_subsets, 1),
+        ("dim", p.dim, 1),
+    ):
         if value < least:
             raise BadInputError(f"{name} is {value}; it must be at least {least}")
     for name, share in (("edge", p.edge), ("min_side", p.min_side)):
@@ -126,7 +131,9 @@ def _build(store: Store, dataset: str, kind: str, p: Parameters, progress: Calla
         progress("measuring meta-graphs")
         _measure_graphs(con, p)
         progress("storing")
-        run = Run("subsets build", asdict(p) | {"context_kind": kind}, dataset=dataset, seed=p.seed, inputs=inputs)
+        run = Run(
+            "subsets build", asdict(p) | {"context_kind": kind}, dataset=dataset, seed=p.seed, inputs=inputs
+        )
         return _commit(store, con, run, dataset, kind, p)
 
 
@@ -139,7 +146,11 @@ def _load(con: DuckDBPyConnection, dataset: str, kind: str, p: Parameters) -> No
         "side_denominator": side.denominator,
         "min_count": p.min_relations,
     }
-    names = {"object": ["load_presence", "load_names"], "attribute": ["load_attribute_pairs"], "place": ["load_place_pairs"]}
+    names = {
+        "object": ["load_presence", "load_names"],
+        "attribute": ["load_attribute_pairs"],
+        "place": ["load_place_pairs"],
+    }
     wanted = [*names[kind], "load_item_keys"]
     if kind == "object" and p.min_relations:
         wanted.append("load_relation_evidence")
@@ -175,12 +186,15 @@ def _already_built(con: DuckDBPyConnection, dataset: str, kind: str, build: str)
     ).fetchall()
     if not rows or rows[0][0] != build:
         return None
-    return Built(dataset, kind, **json.loads(rows[0][1]), already_there=True)
+    notes = json.loads(rows[0][1])
+    return Built(dataset, kind, **{name: notes[name] for name in _COUNTS}, already_there=True)
 
 
 def _count(con: DuckDBPyConnection, kind: str, p: Parameters) -> None:
     filtered = p.allow is not None or (kind == "object" and p.min_relations > 0)
-    prefix, members = ("count_object_pairs", "object_members") if kind == "object" else ("count_pairs", "pair_members")
+    prefix, members = (
+        ("count_object_pairs", "object_members") if kind == "object" else ("count_pairs", "pair_members")
+    )
     con.execute(queries.sql(prefix), {"min_images": p.min_images, "filtered": filtered}).fetchall()
     con.execute(queries.sql(members)).fetchall()
     con.execute(
@@ -214,7 +228,7 @@ def _measure_graphs(con: DuckDBPyConnection, p: Parameters) -> None:
     row_of[numbers] = np.arange(len(numbers))
     left, right = row_of[edges["left_no"].to_numpy()], row_of[edges["right_no"].to_numpy()]
     weight = edges["overlap"].to_numpy()
-    starts = np.flatnonzero(np.r_[True, nodes["class"].to_numpy()[1:] != nodes["class"].to_numpy()[:-1]])
+    starts = np.flatnonzero((nodes["class"] != nodes["class"].shift(1)).fill_null(True).to_numpy())
     order = np.argsort(left, kind="stable")
     cuts = np.searchsorted(left[order], np.r_[starts, len(numbers)])
     pairs: list[Sequence[Any]] = []
@@ -229,7 +243,11 @@ def _measure_graphs(con: DuckDBPyConnection, p: Parameters) -> None:
         group = metagraph.communities(matrix, weighted=p.mode == "shiftlab")
         layouts.append((numbers[start:stop], group, place[:, 0], place[:, 1]))
     for table, names, parts in (
-        ("distance", ["left_no", "right_no", "spectral_distance", "spectral_valid", "resistance", "note"], pairs),
+        (
+            "distance",
+            ["left_no", "right_no", "spectral_distance", "spectral_valid", "resistance", "note"],
+            pairs,
+        ),
         ("layout", ["subset_no", "community", "x", "y"], layouts),
     ):
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
@@ -264,7 +282,7 @@ def _commit(store: Store, con: DuckDBPyConnection, run: Run, dataset: str, kind:
         "(select count(distinct class) from subset_row where kept), (select count(*) from member), "
         "(select count(*) from overlap), (select count(*) from overlap where edge)"
     ).fetchall()[0]
-    found = dict(zip(("subsets", "kept", "classes", "memberships", "overlaps", "edges"), map(int, counts), strict=True))
+    found: dict[str, Any] = dict(zip(_COUNTS, map(int, counts), strict=True))
     run.notes = dict(found)
     with store.write(run, con) as out:
         values: dict[str, Any] = {
@@ -288,7 +306,7 @@ def _commit(store: Store, con: DuckDBPyConnection, run: Run, dataset: str, kind:
             execute(f"insert_{name}")
         for name in ("key", "gone"):
             out.execute(f"drop table temp.{name}").fetchall()
-    return Built(dataset, kind, **found)
+    return Built(dataset, kind, **found, already_there=False)
 
 
 def _forget(con: DuckDBPyConnection, dataset: str, kind: str) -> None:
@@ -299,7 +317,8 @@ def _forget(con: DuckDBPyConnection, dataset: str, kind: str) -> None:
         "or (right_kind = 'subset' and right_id in (select subset_id::varchar from gone))"
     ).fetchall()
     con.execute(
-        "create temp table old as select subset_id from subset where dataset = $1 and context_kind = $2", [dataset, kind]
+        "create temp table old as select subset_id from subset where dataset = $1 and context_kind = $2",
+        [dataset, kind],
     ).fetchall()
     for table, column in (
         ("subset_overlap", "left_id"),

@@ -45,7 +45,7 @@ class Ingested:
     terms: int
     flagged: dict[str, int]
     skipped: dict[str, int]
-    already_there: bool = False
+    already_there: bool
 
 
 def ingest_images(
@@ -105,7 +105,11 @@ def detect(path: Path) -> str:
             raise BadInputError(f"{path.name} is empty")
         if head.lstrip()[:1] == b"[":
             return "visual-genome"
-        return "gqa" if b'"objects"' in head and b'"annotations"' not in head and b'"info"' not in head else "coco"
+        return (
+            "gqa"
+            if b'"objects"' in head and b'"annotations"' not in head and b'"info"' not in head
+            else "coco"
+        )
     raise BadInputError(f"cannot tell what '{path.name}' is: choose one of --input {', '.join(FORMATS)}")
 
 
@@ -115,7 +119,9 @@ def _check_name(dataset: str) -> None:
 
 
 def _content_hash(path: Path, kind: str) -> str:
-    files = sorted(visual_genome.parts(path).values()) if kind == "visual-genome" and path.is_dir() else [path]
+    files = (
+        sorted(visual_genome.parts(path).values()) if kind == "visual-genome" and path.is_dir() else [path]
+    )
     digest = hashlib.sha256()
     for file in files:
         if len(files) > 1:
@@ -164,7 +170,9 @@ def _check(con: DuckDBPyConnection, kind: str, problems: Problems) -> None:
             con.execute(queries.sql(f"drop_{name}")).fetchall()
     for name in ("images_without_objects", "boxes_beyond_the_image", "boxes_without_area"):
         rows = con.sql(queries.sql(f"flag_{name}")).fetchall()
-        problems.met += [Problem(name.replace("_", " "), record, detail, skipped=False) for record, detail in rows]
+        problems.met += [
+            Problem(name.replace("_", " "), record, detail, skipped=False) for record, detail in rows
+        ]
     if not con.sql("select count(*) from stage_object").fetchall()[0][0]:
         raise BadInputError(f"{problems.source.name} holds no usable object" + _why_none(problems))
 
@@ -175,7 +183,13 @@ def _why_none(problems: Problems) -> str:
 
 
 def _commit(
-    store: Store, con: DuckDBPyConnection, run: Run, key: str, kind: str, licence: str | None, problems: Problems
+    store: Store,
+    con: DuckDBPyConnection,
+    run: Run,
+    key: str,
+    kind: str,
+    licence: str | None,
+    problems: Problems,
 ) -> Ingested:
     dataset = run.dataset
     flagged, skipped = _counts(problems, skipped=False), _counts(problems, skipped=True)
@@ -200,7 +214,17 @@ def _commit(
             statement = queries.sql(f"insert_{name}")
             out.execute(statement, {k: v for k, v in keys.items() if f"${k}" in statement}).fetchall()
         _record(out, run, key, licence, problems, counts["images"])
-    return Ingested(str(dataset), problems.source.name, kind, **counts, flagged=flagged, skipped=skipped)
+    return Ingested(
+        str(dataset),
+        problems.source.name,
+        kind,
+        counts["images"],
+        counts["objects"],
+        counts["terms"],
+        flagged,
+        skipped,
+        already_there=False,
+    )
 
 
 def _next_keys(con: DuckDBPyConnection) -> dict[str, int]:
@@ -219,10 +243,13 @@ def _record(
     import pyarrow as pa
 
     con.execute(
-        "insert into batch values ($1, $2, $3, $4, $5)", [key, run.run_id, run.dataset, problems.source.name, n_images]
+        "insert into batch values ($1, $2, $3, $4, $5)",
+        [key, run.run_id, run.dataset, problems.source.name, n_images],
     ).fetchall()
-    con.execute("insert into dataset select $1, 'images', $2, $3, $4, $5 where $1 not in (select dataset from dataset)",
-                [run.dataset, licence, problems.source.name, key, run.run_id]).fetchall()  # fmt: skip
+    con.execute(
+        "insert into dataset select $1, 'images', $2, $3, $4, $5 where $1 not in (select dataset from dataset)",
+        [run.dataset, licence, problems.source.name, key, run.run_id],
+    ).fetchall()
     issues: dict[str, list[Any]] = {
         "run_id": [run.run_id] * len(problems.met),
         "source": [problems.source.name] * len(problems.met),

@@ -40,12 +40,15 @@ def neighbours(store: Store, name: str, dataset: str | None = None) -> pl.DataFr
         return con.sql(queries.sql("subset_neighbours"), params={"subset_id": subset.subset_id}).pl()
 
 
-def graph(store: Store, subject: str, dataset: str | None = None, *, edges_only: bool = False) -> pl.DataFrame:
+def graph(
+    store: Store, subject: str, dataset: str | None = None, *, edges_only: bool = False
+) -> pl.DataFrame:
     """Every pair of kept subsets of a class with overlap and distances."""
     _require_class(store, subject, dataset)
     with store.read() as con:
         return con.sql(
-            queries.sql("class_graph"), params={"class": subject, "dataset": dataset, "edges_only": edges_only}
+            queries.sql("class_graph"),
+            params={"class": subject, "dataset": dataset, "edges_only": edges_only},
         ).pl()
 
 
@@ -63,7 +66,9 @@ def read_names(path: str | Path) -> tuple[str, ...]:
     names = tuple(line.strip() for line in lines if line.strip())
     for number, name in enumerate(names, 1):
         if not (name.endswith(")") and "(" in name[1:]):
-            raise BadInputError(f"{path.name}: line {number} is '{name[:60]}'; expected a name such as cat(sofa)")
+            raise BadInputError(
+                f"{path.name}: line {number} is '{name[:60]}'; expected a name such as cat(sofa)"
+            )
     return names
 
 

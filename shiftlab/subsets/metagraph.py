@@ -7,6 +7,7 @@ Nodes are the kept subsets of a class, edges the overlap coefficients that reach
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -105,11 +106,13 @@ def positions(weights: np.ndarray, seed: int) -> np.ndarray:
     return np.array([placed[i] for i in range(len(weights))])
 
 
-def _graph(weights: np.ndarray):  # type: ignore[no-untyped-def]
+def _graph(weights: np.ndarray) -> Any:
     import networkx as nx
 
     graph = nx.Graph()
     graph.add_nodes_from(range(len(weights)))
     rows, columns = np.nonzero(np.triu(weights, 1))
-    graph.add_weighted_edges_from(zip(rows.tolist(), columns.tolist(), weights[rows, columns].tolist(), strict=True))
+    graph.add_weighted_edges_from(
+        zip(rows.tolist(), columns.tolist(), weights[rows, columns].tolist(), strict=True)
+    )
     return graph

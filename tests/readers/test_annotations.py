@@ -27,7 +27,16 @@ def graph(**changes: Any) -> dict[str, Any]:
             "width": 100,
             "height": 50,
             "objects": {
-                "1": {"name": "cat", "x": 1, "y": 2, "w": 30, "h": 40, "attributes": ["black"], "relations": []} | changes,
+                "1": {
+                    "name": "cat",
+                    "x": 1,
+                    "y": 2,
+                    "w": 30,
+                    "h": 40,
+                    "attributes": ["black"],
+                    "relations": [],
+                }
+                | changes,
                 "2": {"name": "sofa", "x": 0, "y": 0, "w": 100, "h": 50, "attributes": [], "relations": []},
             },
         }
@@ -51,7 +60,7 @@ def test_scene_graphs(catalog: sl.Catalog) -> None:
     assert done.flagged == {"boxes beyond the image": 15, "images without objects": 4}
     raw = json.loads(GQA.read_text())
     names = Counter((i, o["name"]) for i, g in raw.items() for o in g["objects"].values())
-    assert dict(((i, t), n) for i, t, n in catalog.sql("select external_id, term, n from presence").rows()) == names
+    assert {(i, t): n for i, t, n in catalog.sql("select external_id, term, n from presence").rows()} == names
     attributes = Counter(a for g in raw.values() for o in g["objects"].values() for a in set(o["attributes"]))
     found = catalog.sql(
         "select t.name, count(*) from object_attribute join term t using (term_id) group by t.name"
@@ -60,7 +69,11 @@ def test_scene_graphs(catalog: sl.Catalog) -> None:
     relations = sum(len(o["relations"]) for g in raw.values() for o in g["objects"].values())
     assert catalog.sql("select count(*) from relation").rows() == [(relations,)]
     places = Counter(key for g in raw.values() for key in ("location", "weather") if g.get(key))
-    assert dict(catalog.sql("select scheme, count(*) from label group by scheme").rows()) == places == {"location": 31, "weather": 8}
+    assert (
+        dict(catalog.sql("select scheme, count(*) from label group by scheme").rows())
+        == places
+        == {"location": 31, "weather": 8}
+    )
 
 
 def test_area_is_the_clipped_share_of_the_image(catalog: sl.Catalog, tmp_path: Path) -> None:
@@ -71,8 +84,16 @@ def test_area_is_the_clipped_share_of_the_image(catalog: sl.Catalog, tmp_path: P
 
 def test_visual_genome_folder(catalog: sl.Catalog) -> None:
     done = catalog.ingest_images(ANNOTATIONS, "vg", input="visual-genome")
-    raw = {part: json.loads((ANNOTATIONS / f"vg_{part}.json").read_text()) for part in ("objects", "attributes", "relationships")}
-    objects = {(r["image_id"], o["object_id"]) for part in ("objects", "attributes") for r in raw[part] for o in r[part]}
+    raw = {
+        part: json.loads((ANNOTATIONS / f"vg_{part}.json").read_text())
+        for part in ("objects", "attributes", "relationships")
+    }
+    objects = {
+        (r["image_id"], o["object_id"])
+        for part in ("objects", "attributes")
+        for r in raw[part]
+        for o in r[part]
+    }
     for record in raw["relationships"]:
         for one in record["relationships"]:
             objects |= {(record["image_id"], one[end]["object_id"]) for end in ("subject", "object")}
@@ -92,7 +113,9 @@ def test_coco_refuses_annotations_of_unlisted_images_or_skips_them(catalog: sl.C
     raw = json.loads(COCO.read_text())
     listed = {one["id"] for one in raw["images"]}
     unlisted = sum(one["image_id"] not in listed for one in raw["annotations"])
-    with pytest.raises(BadInputError, match=rf"coco_instances_val2014.json: annotation .* \({unlisted} such records"):
+    with pytest.raises(
+        BadInputError, match=rf"coco_instances_val2014.json: annotation .* \({unlisted} such records"
+    ):
         catalog.ingest_images(COCO, "coco")
     assert stored_nothing(catalog)
     done = catalog.ingest_images(COCO, "coco", on_bad="skip")
@@ -108,7 +131,9 @@ def test_coco_crowd_counts_as_membership_and_categories_keep_their_supercategory
     content = {
         "images": [{"id": 1, "file_name": "000000000001.jpg", "width": 10, "height": 10}],
         "categories": [{"id": 3, "name": "car", "supercategory": "vehicle"}],
-        "annotations": [{"id": 5, "image_id": 1, "category_id": 3, "bbox": [0, 0, 5, 0], "area": 0, "iscrowd": 1}],
+        "annotations": [
+            {"id": 5, "image_id": 1, "category_id": 3, "bbox": [0, 0, 5, 0], "area": 0, "iscrowd": 1}
+        ],
     }
     done = catalog.ingest_images(written(tmp_path, content), "c")
     assert done.flagged == {"boxes without area": 1}
@@ -119,8 +144,11 @@ def test_coco_crowd_counts_as_membership_and_categories_keep_their_supercategory
 
 def test_table_with_attributes_and_labels(catalog: sl.Catalog, small_table: Path) -> None:
     done = catalog.ingest_images(small_table, "small")
-    assert (done.format, done.images, done.objects, done.terms) == ("table", 6, 12, 7)
-    assert dict(catalog.sql("select value, count(*) from label group by value").rows()) == {"train": 3, "test": 3}
+    assert (done.format, done.images, done.objects, done.terms) == ("table", 6, 13, 7)
+    assert dict(catalog.sql("select value, count(*) from label group by value").rows()) == {
+        "train": 3,
+        "test": 3,
+    }
 
 
 def test_table_boxes_make_instances(catalog: sl.Catalog, tmp_path: Path) -> None:
@@ -193,9 +221,17 @@ BROKEN = [
     ("box missing", graph(w=None), r"image 7, object 1: field 'w' is missing"),
     ("box is true", graph(h=True), r"image 7, object 1: field 'h' is True"),
     ("attributes are no list", graph(attributes="black"), r"object 1: 'attributes' must be a list"),
-    ("relation to nowhere", graph(relations=[{"name": "on", "object": "99"}]), r"object 1: relation 'on' to object 99"),
+    (
+        "relation to nowhere",
+        graph(relations=[{"name": "on", "object": "99"}]),
+        r"object 1: relation 'on' to object 99",
+    ),
     ("relation without name", graph(relations=[{"object": "2"}]), r"object 1: a relation is"),
-    ("object is a list", {"7": {"width": 1, "height": 1, "objects": {"1": []}}}, r"image 7, object 1 is \[\]"),
+    (
+        "object is a list",
+        {"7": {"width": 1, "height": 1, "objects": {"1": []}}},
+        r"image 7, object 1 is \[\]",
+    ),
     ("repeated image", '{"7": {}, "7": {}}', r"no object 'objects'"),
     (
         "repeated object",
@@ -218,7 +254,9 @@ def test_broken_scene_graphs_are_refused_by_name(
 def test_repeated_images_are_refused(catalog: sl.Catalog, tmp_path: Path) -> None:
     one = json.dumps(graph())[1:-1]
     with pytest.raises(BadInputError, match=r"image ids must be unique: 7 \(2 times\)"):
-        catalog.ingest_images(written(tmp_path, "{" + one + "," + one.replace('"1"', '"3"').replace('"2"', '"4"') + "}"), "g")
+        catalog.ingest_images(
+            written(tmp_path, "{" + one + "," + one.replace('"1"', '"3"').replace('"2"', '"4"') + "}"), "g"
+        )
     assert stored_nothing(catalog)
 
 
@@ -240,7 +278,10 @@ def test_skipping_lists_what_was_left_out(catalog: sl.Catalog, tmp_path: Path) -
     done = catalog.ingest_images(written(tmp_path, content), "g", on_bad="skip")
     assert done.skipped == {"no name": 1, "dangling relation": 1}
     rows = catalog.sql("select problem, record from ingest_issue order by problem").rows()
-    assert rows == [("skipped: dangling relation", "image 8, object 81"), ("skipped: no name", "image 7, object 1")]
+    assert rows == [
+        ("skipped: dangling relation", "image 8, object 81"),
+        ("skipped: no name", "image 7, object 1"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -257,7 +298,9 @@ def test_skipping_lists_what_was_left_out(catalog: sl.Catalog, tmp_path: Path) -
         ("image_id,object,object_id\n1,cat,5\n1,dog,5\n", r"object ids must be unique: image 1, object 5"),
     ],
 )
-def test_broken_tables_are_refused_by_name(catalog: sl.Catalog, tmp_path: Path, content: str, message: str) -> None:
+def test_broken_tables_are_refused_by_name(
+    catalog: sl.Catalog, tmp_path: Path, content: str, message: str
+) -> None:
     with pytest.raises(BadInputError, match=message):
         catalog.ingest_images(written(tmp_path, content, "t.csv"), "t")
     assert stored_nothing(catalog)
@@ -266,7 +309,7 @@ def test_broken_tables_are_refused_by_name(catalog: sl.Catalog, tmp_path: Path, 
 def test_unknown_files_and_formats(catalog: sl.Catalog, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="there is no file"):
         catalog.ingest_images(tmp_path / "nowhere.json", "x")
-    with pytest.raises(BadInputError, match="cannot tell what 'a.xyz' is"):
+    with pytest.raises(BadInputError, match=r"cannot tell what 'a\.xyz' is"):
         catalog.ingest_images(written(tmp_path, "x", "a.xyz"), "x")
     with pytest.raises(BadInputError, match="holds no Visual Genome files"):
         catalog.ingest_images(tmp_path, "x")
@@ -276,7 +319,9 @@ def test_unknown_files_and_formats(catalog: sl.Catalog, tmp_path: Path) -> None:
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.floats(0, 0.999), flip=st.integers(0, 255))
-def test_damaged_files_never_crash_and_store_nothing_wrong(tmp_path_factory: Any, cut: float, flip: int) -> None:
+def test_damaged_files_never_crash_and_store_nothing_wrong(
+    tmp_path_factory: Any, cut: float, flip: int
+) -> None:
     """Cut anywhere, one byte changed: refused with a message, or read as what it then says."""
     content = bytearray(json.dumps(graph(relations=[{"name": "on", "object": "2"}])).encode())
     place = int(cut * len(content))

@@ -27,7 +27,10 @@ def holding(path: Path, read_only: bool) -> subprocess.Popen[str]:
         sys.stdin.read()
     """
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", textwrap.dedent(code)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
@@ -40,7 +43,13 @@ def test_created_once_and_opened_again(tmp_path: Path) -> None:
     assert version == len(list((resources.folder("sql") / "schema").glob("*.sql")))
     generation = first.generation()
     assert Store.open(tmp_path / "c").generation() == generation  # opening writes nothing
-    assert {p.name for p in (tmp_path / "c").iterdir()} >= {"catalog.duckdb", "vectors", "steps", "filters", "jobs"}
+    assert {p.name for p in (tmp_path / "c").iterdir()} >= {
+        "catalog.duckdb",
+        "vectors",
+        "steps",
+        "filters",
+        "jobs",
+    }
 
 
 def test_a_missing_catalog_says_how_to_make_one(tmp_path: Path) -> None:
@@ -107,7 +116,9 @@ def test_an_older_catalog_is_brought_up_to_date(tmp_path: Path, monkeypatch: pyt
 def test_a_failing_migration_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(resources.folder("sql"), broken)
-    (broken / "schema" / "0098_broken.sql").write_text("create table half (i integer); select * from nowhere;")
+    (broken / "schema" / "0098_broken.sql").write_text(
+        "create table half (i integer); select * from nowhere;"
+    )
     Store.create(tmp_path / "c")
     monkeypatch.setattr(resources, "folder", lambda name: broken)
     with pytest.raises(duckdb.Error, match="nowhere"):
@@ -141,7 +152,10 @@ def test_a_writer_says_who_holds_the_catalog(tmp_path: Path, read_only: bool) ->
     store.wait_seconds = 0.3
     process = holding(store.path, read_only)
     try:
-        with pytest.raises(CatalogBusyError, match=rf"process {process.pid} \(python.*waited 0.3 s"), store.write(Run("x")):
+        with (
+            pytest.raises(CatalogBusyError, match=rf"process {process.pid} \(python.*waited 0.3 s"),
+            store.write(Run("x")),
+        ):
             pass
     finally:
         process.communicate("")
@@ -160,7 +174,9 @@ def test_readers_share_the_catalog(tmp_path: Path) -> None:
 
 def test_a_workspace_leaves_nothing_behind(catalog: sl.Catalog) -> None:
     with catalog.store.workspace("64MB") as con:
-        con.execute("create table big as select range as i, repeat('x', 100) as t from range(2_000_000)").fetchall()
+        con.execute(
+            "create table big as select range as i, repeat('x', 100) as t from range(2_000_000)"
+        ).fetchall()
         assert con.sql("select count(*) from big").fetchall() == [(2_000_000,)]
     assert list((catalog.path / "jobs").iterdir()) == []
 
@@ -174,13 +190,17 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_the_file_is_written_for_duckdb_1_5_clients(catalog: sl.Catalog) -> None:
     with catalog.store.read() as con:
-        tags = con.sql("select tags['storage_version'] from duckdb_databases() where database_name = 'catalog'").fetchall()
+        tags = con.sql(
+            "select tags['storage_version'] from duckdb_databases() where database_name = 'catalog'"
+        ).fetchall()
     assert "v1.5" in tags[0][0]
 
 
 def test_a_plain_duckdb_client_reads_the_views(coco: sl.Catalog) -> None:
     with duckdb.connect(str(coco.path / "catalog.duckdb"), read_only=True) as con:
-        names = {row[0] for row in con.sql("select view_name from duckdb_views() where not internal").fetchall()}
+        names = {
+            row[0] for row in con.sql("select view_name from duckdb_views() where not internal").fetchall()
+        }
         assert {"subsets", "subset_pairs", "subset_distances", "scores", "runs", "presence"} <= names
         for name in sorted(names - {"step"}):
             con.sql(f"select * from {name} limit 1").fetchall()

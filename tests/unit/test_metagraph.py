@@ -37,7 +37,9 @@ def path_graph() -> np.ndarray:
         (3, 2.351141, 2.351141, 2.351141, 2.351141),
     ],
 )
-def test_worked_example_of_the_spectral_distance(dim: int, ab: float, ac: float, ad: float, bc: float) -> None:
+def test_worked_example_of_the_spectral_distance(
+    dim: int, ab: float, ac: float, ad: float, bc: float
+) -> None:
     found = metagraph.distances(path_graph(), dim)
     assert found.spectral[[0, 1, 2, 3]] == pytest.approx([ab, ac, ad, bc], abs=1e-6)
     assert found.spectral_valid == (dim < 3)  # with dim = n - 1 every distance is one constant

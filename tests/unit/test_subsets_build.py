@@ -53,7 +53,9 @@ def test_coco_totals(coco: sl.Catalog) -> None:
     assert (pairs, rows) == (1315, 2630)
     assert mean == pytest.approx(390.55, abs=0.005)
     assert median == 123
-    images, presence = coco.sql("select (select count(*) from item), (select count(*) from item_term)").rows()[0]
+    images, presence = coco.sql(
+        "select (select count(*) from item), (select count(*) from item_term)"
+    ).rows()[0]
     assert (images, presence) == (122_218, 350_137)
 
 
@@ -73,7 +75,9 @@ def test_coco_cells_of_cats_and_dogs(coco: sl.Catalog) -> None:
 
 
 def test_label_gap_of_the_bundle_is_stated_and_stored(coco: sl.Catalog) -> None:
-    exact = coco.sql("select count(*) from label where scheme = 'exact_labels' and value = 'true'").rows()[0][0]
+    exact = coco.sql("select count(*) from label where scheme = 'exact_labels' and value = 'true'").rows()[0][
+        0
+    ]
     assert exact == 15_000
     notice = (resources.data("coco14_image_labels") / "SOURCE.txt").read_text()
     assert "2.36 % missing" in notice
@@ -121,7 +125,9 @@ def test_largest_overlaps_and_exact_ties_of_class_cat(
         ("orange", "white", 1.856470),
     ],
 )  # fmt: skip
-def test_spectral_distances_of_class_cat(metashift: sl.Catalog, left: str, right: str, expected: float) -> None:
+def test_spectral_distances_of_class_cat(
+    metashift: sl.Catalog, left: str, right: str, expected: float
+) -> None:
     row = metashift.sql(
         "select spectral_distance, spectral_valid, note from subset_distances where left_name = $l and right_name = $r",
         {"l": f"cat({left})", "r": f"cat({right})"},
@@ -139,7 +145,9 @@ def test_resistances_and_communities_of_class_cat(metashift: sl.Catalog) -> None
     assert found["cat(lying)cat(sleeping)"] == pytest.approx(1.771978, abs=1e-6)
     assert found["cat(orange)cat(white)"] == pytest.approx(10.253306, abs=1e-6)
     groups = defaultdict(set)
-    for context, community in metashift.sql("select context, community from subsets where class = 'cat'").rows():
+    for context, community in metashift.sql(
+        "select context, community from subsets where class = 'cat'"
+    ).rows():
         groups[community].add(context)
     assert set(map(frozenset, groups.values())) == {
         frozenset({"brown", "large", "lying", "resting", "sleeping"}),
@@ -152,7 +160,9 @@ def test_parity_mode_finds_metashifts_unweighted_communities(catalog: sl.Catalog
     catalog.ingest_images(ATTRIBUTES, "metashift")
     catalog.build_subsets("metashift", "attributes", mode="parity")
     groups = defaultdict(set)
-    for context, community in catalog.sql("select context, community from subsets where class = 'cat'").rows():
+    for context, community in catalog.sql(
+        "select context, community from subsets where class = 'cat'"
+    ).rows():
         groups[community].add(context)
     assert set(map(frozenset, groups.values())) == {
         frozenset({"gray", "orange", "sitting", "standing", "staring", "white"}),
@@ -192,7 +202,9 @@ def test_object_contexts_equal_python_sets(catalog: sl.Catalog) -> None:
     for subject, context in sets:
         per_class[subject].append(context)
     kept = {s for s, contexts in per_class.items() if len(contexts) >= 3}
-    found = {(c, x): (n, k) for c, x, n, k in catalog.sql("select class, context, n, kept from subsets").rows()}
+    found = {
+        (c, x): (n, k) for c, x, n, k in catalog.sql("select class, context, n, kept from subsets").rows()
+    }
     assert found == {key: (len(members), key[0] in kept) for key, members in sets.items()}
     expected = {}
     for subject in kept:
@@ -258,8 +270,12 @@ def test_nothing_built_says_what_is_there(catalog: sl.Catalog, small_table: Path
     assert catalog.sql("select count(*) from subset").rows() == [(0,)]
 
 
-@pytest.mark.parametrize(("name", "value"), [("min_images", 0), ("edge", 1.5), ("min_side", -0.1), ("dim", 0)])
-def test_parameters_out_of_range_are_named(catalog: sl.Catalog, small_table: Path, name: str, value: float) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"), [("min_images", 0), ("edge", 1.5), ("min_side", -0.1), ("dim", 0)]
+)
+def test_parameters_out_of_range_are_named(
+    catalog: sl.Catalog, small_table: Path, name: str, value: float
+) -> None:
     catalog.ingest_images(small_table, "small")
     with pytest.raises(BadInputError, match=name):
         catalog.build_subsets("small", **{name: value})
