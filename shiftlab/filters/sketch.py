@@ -8,6 +8,7 @@ a sum of sketches and touches no weight.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -20,7 +21,7 @@ from shiftlab.filters.basis import Basis, as_filters, axis_variance_share, dct_b
 BINS = 70  # as published (arXiv:2203.15331)
 EPSILONS = (0.001, 0.003, 0.01, 0.03, 0.1)  # sparsity thresholds, as shares of the layer's peak
 MAX_KERNEL_AREA = 121  # 11 x 11; a Gram matrix grows with the square of the area
-_WORKING_SET = 320 << 10  # bytes of one chunk of filters: three of them stay in a core's cache
+_WORKING_SET = 400 << 10  # bytes of one chunk of filters
 _held = threading.local()
 _SNAP = 1e-12  # 0 is a bin edge: coefficients this close below an edge count as on it
 
@@ -96,51 +97,72 @@ def sketch(weight: np.ndarray, shape: tuple[int, int] | None = None) -> Sketch:
 
 
 def sketch_columns(columns: np.ndarray, shape: tuple[int, int]) -> Sketch:
-    """Sketch one layer given as columns [d, n] (one row per kernel position), which is the fastest form.
+    """Sketch one layer given as columns [d, n] (one row per kernel position).
 
     Values must be finite; `sketch` checks that.
     """
     d, n = columns.shape
     if d > MAX_KERNEL_AREA:
-        raise BadInputError(
-            f"weight: kernels of {shape[0]}x{shape[1]} are above the limit of {MAX_KERNEL_AREA} weights"
-        )
+        raise BadInputError(f"weight: a kernel of {shape[0]}x{shape[1]} is above {MAX_KERNEL_AREA} weights")
+    scaled = scaled_statistics(columns, shape)
+    raw_sum, raw_gram = np.zeros(d), np.zeros((d, d))
+    for start, stop in _chunks(n, d):
+        block = columns[:, start:stop].astype(np.float64)
+        raw_sum += block.sum(axis=1)
+        raw_gram += block @ block.T
+    peak = float(scaled.peaks.max())
+    limits = np.array(EPSILONS) * peak
+    sparse = [np.count_nonzero(scaled.peaks < limit) if peak > 0 else n for limit in limits]
+    return Sketch(
+        shape=shape,
+        n=n,
+        peak=peak,
+        zero=n - int(np.count_nonzero(scaled.peaks)),
+        sparse=np.array(sparse, np.int64),
+        sum_raw=raw_sum,
+        gram_raw=raw_gram,
+        sum_scaled=scaled.sum,
+        gram_scaled=scaled.gram,
+        counts=scaled.counts,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledStatistics:
+    """Of n scaled filters: sum [d], Gram [d, d], DCT histograms [d, 70]; `peaks` [n] before scaling."""
+
+    sum: np.ndarray
+    gram: np.ndarray
+    counts: np.ndarray
+    peaks: np.ndarray
+
+
+def scaled_statistics(columns: np.ndarray, shape: tuple[int, int]) -> ScaledStatistics:
+    """What basis and drift need of filters given as columns [d, n], in one pass of cache-sized chunks."""
+    d, n = columns.shape
     to_bin = _bin_map(shape)
-    grams = np.zeros((2, d + 1, d + 1))  # bordered by the sums: the last row of a block is ones
+    gram = np.zeros((d + 1, d + 1))  # bordered by the sums: the last row of a block is ones
     tally = np.zeros(d * (BINS + 1), np.int64)
-    peaks = np.empty(n)
-    pieces = -(-n // max(256, _WORKING_SET // (8 * (d + 1))))
-    for start, stop in pairwise(n * np.arange(pieces + 1) // pieces):
+    peaks = np.empty(n, columns.dtype)
+    for start, stop in _chunks(n, d):
         block, binned, places = _buffers(d, stop - start)
-        filters = block[:d]
-        filters[:] = columns[:, start:stop]
+        source = columns[:, start:stop]
+        peak = np.abs(source).max(axis=0, out=peaks[start:stop])
+        np.divide(source, np.where(peak > 0, peak, 1), out=block[:d], dtype=np.float64)
         block[d] = 1
-        peak = np.maximum(filters.max(axis=0), -filters.min(axis=0), out=peaks[start:stop])
-        grams[0] += block @ block.T
-        filters /= np.where(peak > 0, peak, 1)
-        grams[1] += block @ block.T
+        gram += block @ block.T
         np.matmul(to_bin, block, out=binned)
         np.copyto(places, binned, casting="unsafe")
         tally += np.bincount(places.ravel(), minlength=len(tally))
     counts = tally.reshape(d, BINS + 1)
     counts[:, BINS - 1] += counts[:, BINS]  # the last bin includes its right edge
-    layer_peak = float(peaks.max())
-    limits = np.array(EPSILONS) * layer_peak
-    sparse = (
-        np.array([(peaks < limit).sum() for limit in limits]) if layer_peak > 0 else np.full(len(limits), n)
-    )
-    return Sketch(
-        shape=shape,
-        n=n,
-        peak=layer_peak,
-        zero=int((peaks == 0).sum()),
-        sparse=sparse.astype(np.int64),
-        sum_raw=grams[0, d, :d].copy(),
-        gram_raw=grams[0, :d, :d].copy(),
-        sum_scaled=grams[1, d, :d].copy(),
-        gram_scaled=grams[1, :d, :d].copy(),
-        counts=counts[:, :BINS].copy(),
-    )
+    return ScaledStatistics(gram[d, :d].copy(), gram[:d, :d].copy(), counts[:, :BINS].copy(), peaks)
+
+
+def _chunks(n: int, d: int) -> Iterator[tuple[int, int]]:
+    """Equal ranges of filters whose working arrays stay in the cache of a core."""
+    pieces = -(-n // max(256, _WORKING_SET // (8 * (d + 1))))
+    return pairwise(n * k // pieces for k in range(pieces + 1))
 
 
 def _buffers(d: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
