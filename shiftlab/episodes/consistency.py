@@ -22,7 +22,8 @@ Ints = NDArray[np.integer]
 Mask = NDArray[np.bool_]
 
 SPARSE_OF_PAIR = 0.5  # neighbours at half the distance of random pairs say nothing about this state
-SPARSE_OF_TYPICAL = 3.0  # and so do those three times as far as is typical of the dataset
+SPARSE_OF_TYPICAL = 3.0  # nor do those three times as far as is typical of the dataset,
+NEVER_SPARSE_OF_PAIR = 0.05  # unless that is still next to nothing
 _BATCH = 2048
 
 
@@ -279,5 +280,5 @@ def _sparse_beyond(z: Floats, episode: Ints, distance: Floats, seed: int) -> flo
         return 0.0
     pair = np.sqrt(np.mean(np.square(z[left[other]] - z[right[other]]), axis=1))
     typical = float(np.median(distance[np.isfinite(distance)]))
-    beyond = SPARSE_OF_PAIR * float(np.median(pair))
-    return min(beyond, SPARSE_OF_TYPICAL * typical) if typical > 0 else beyond
+    apart = float(np.median(pair))
+    return float(np.clip(SPARSE_OF_TYPICAL * typical, NEVER_SPARSE_OF_PAIR * apart, SPARSE_OF_PAIR * apart))
