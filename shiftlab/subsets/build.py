@@ -230,10 +230,12 @@ def _measure_graphs(con: DuckDBPyConnection, p: Parameters) -> None:
     weight = edges["overlap"].to_numpy()
     starts = np.flatnonzero((nodes["class"] != nodes["class"].shift(1)).fill_null(True).to_numpy())
     order = np.argsort(left, kind="stable")
-    cuts = np.searchsorted(left[order], np.r_[starts, len(numbers)])
+    bounds = np.append(starts, len(numbers))
+    cuts = np.searchsorted(left[order], bounds)
     pairs: list[Sequence[Any]] = []
     layouts: list[Sequence[Any]] = []
-    for k, (start, stop) in enumerate(zip(starts, np.r_[starts[1:], len(numbers)], strict=True)):
+    for k in range(len(starts)):
+        start, stop = bounds[k], bounds[k + 1]
         mine = order[cuts[k] : cuts[k + 1]]
         matrix = np.zeros((stop - start, stop - start))
         matrix[left[mine] - start, right[mine] - start] = weight[mine]
