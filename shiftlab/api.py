@@ -16,7 +16,7 @@ from shiftlab.catalog import Store
 if TYPE_CHECKING:
     from shiftlab import vectors
     from shiftlab.shift.score import Score
-    from shiftlab.shift.stored import Matrix
+    from shiftlab.shift.subsets import Matrix
     from shiftlab.subsets import build, ingest
 
 _silent: Callable[[str], None] = lambda _: None  # noqa: E731
@@ -96,14 +96,14 @@ class Catalog:
         measure: str | Sequence[str] | None = None,
         **options: Any,
     ) -> list[Score]:
-        """Scores between two subsets, stored; see `shift.stored.compare_subsets`."""
-        from shiftlab.shift import stored
+        """Scores between two subsets, stored; see `shift.subsets.compare_subsets`."""
+        from shiftlab.shift import subsets
 
         names = [measure] if isinstance(measure, str) else measure
-        return stored.compare_subsets(self.store, left, right, space=space, measures=names, **options)
+        return subsets.compare_subsets(self.store, left, right, space=space, measures=names, **options)
 
     def matrix(self, measure: str, **options: Any) -> Matrix:
-        """All pairs of a class, or of the subsets of a predicate, stored; see `shift.stored.subset_matrix`."""
-        from shiftlab.shift import stored
+        """All pairs of a class, or of the subsets of a predicate, stored; see `shift.subsets.subset_matrix`."""
+        from shiftlab.shift import subsets
 
-        return stored.subset_matrix(self.store, measure, **options)
+        return subsets.subset_matrix(self.store, measure, **options)

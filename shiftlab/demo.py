@@ -21,7 +21,7 @@ ATTRIBUTES = "metashift"
 SPACE = "captions"
 CLASSES = ("cat", "dog")
 _MATRICES = {"sliced_wasserstein": "captions", "jensen_shannon": "objects"}
-_MIN_ITEMS = 10
+_MIN_ITEMS = 30
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage's name, how many stages are done, and how many there are."""
@@ -91,18 +91,18 @@ def _matrix(catalog: Catalog, subject: str, measure: str) -> None:
         catalog.matrix(measure, subject=subject, dataset=IMAGES)
 
 
-def _farthest(catalog: Catalog, subject: str, measure: str) -> tuple[Any, ...]:
+def _farthest(catalog: Catalog, subject: str, measure: str) -> tuple[str, str]:
     with catalog.store.read() as con:
         rows = con.sql(
             queries.sql("farthest_scored_pair"),
             params={"measure": measure, "dataset": IMAGES, "class": subject, "min_items": _MIN_ITEMS},
         ).fetchall()
-    return tuple(rows[0])
+    return rows[0]
 
 
 def _tested(catalog: Catalog, subject: str, measure: str, space: str | None) -> tuple[Any, ...]:
     """The stored test of the farthest pair of a class; made if it is not there."""
-    _, left, right, *_ = _farthest(catalog, subject, measure)
+    left, right = _farthest(catalog, subject, measure)
     query = (
         "select value, null_mean, p, n_left, n_right, left_name, right_name from scores where measure = $m "
         "and left_name = $l and right_name = $r and p is not null order by score_id desc limit 1"

@@ -9,42 +9,50 @@ select sha256, name from model where sha256 in (select unnest($hashes::varchar[]
 select (select coalesce(max(model_id), 0) + 1 from model) as model_id,
        (select coalesce(max(layer_key), 0) + 1 from conv_layer) as layer_key;
 
--- name: insert_model
+-- name: staged_models_already_there
+select sha256 from memory.staged_model semi join model using (sha256);
+
+-- name: insert_models
+-- A name that is taken, here or in the catalog, gets the beginning of the model's hash behind it.
 insert into model by name
-select $model_id as model_id, name, sha256, format, file, task, category, architecture, training_data, licence,
-       source, metadata::json as metadata, n_skipped, $filters_file as filters_file, note, $run_id as run_id
-from memory.staged_model;
+select $model_id + s.ordinal as model_id,
+       case when m.name is null and row_number() over (partition by s.name order by s.ordinal) = 1 then s.name
+            else s.name || '#' || s.sha256[1:8] end as name,
+       s.sha256, format, file, task, category, architecture, training_data, licence, source, metadata::json as metadata,
+       n_skipped, filters_file, note, $run_id as run_id
+from memory.staged_model s
+left join (select distinct name from model) m on m.name = s.name
+order by s.ordinal;
 
 -- name: insert_conv_layers
 insert into conv_layer by name
-select $layer_key + position as layer_key, $model_id as model_id, position, layer_id, name, kind, op, out_channels,
-       in_channels, kh, kw, groups, stride_h, stride_w, axis_order, depth, depth_norm, depth_from, dtype, bn_folded,
-       weight_hash, n, notes
-from memory.staged_layer;
+select $layer_key + place as layer_key, $model_id + ordinal as model_id, position, layer_id, name, kind, op,
+       out_channels, in_channels, kh, kw, groups, stride_h, stride_w, axis_order, depth, depth_norm, depth_from, dtype,
+       bn_folded, weight_hash, n, notes
+from memory.staged_layer order by place;
 
 -- name: insert_layer_sketches
 insert into layer_sketch by name
-select $layer_key + position as layer_key, peak, zero, sparse, sum_raw, gram_raw, sum_scaled, gram_scaled
-from memory.staged_layer where peak is not null;
+select $layer_key + place as layer_key, peak, zero, sparse, sum_raw, gram_raw, sum_scaled, gram_scaled
+from memory.staged_layer where peak is not null order by place;
 
 -- name: insert_layer_histograms
 -- Lists of (kh * kw * 70) counts, component by component, become rows; empty bins are left out.
 insert into layer_histogram
-select layer_key, place // 70, place % 70, n
-from (select $layer_key + position as layer_key, unnest(counts) as n,
-             generate_subscripts(counts, 1) - 1 as place
+select layer_key, bin // 70, bin % 70, n
+from (select $layer_key + place as layer_key, unnest(counts) as n, generate_subscripts(counts, 1) - 1 as bin
       from memory.staged_layer where counts is not null)
-where n > 0;
+where n > 0 order by layer_key, bin;
 
 -- name: insert_layer_quality
 insert into layer_quality by name
-select $layer_key + position as layer_key, sparsity, variance_entropy, variance_entropy_clean, threshold,
+select $layer_key + place as layer_key, sparsity, variance_entropy, variance_entropy_clean, threshold,
        variance_entropy_ratio, orthogonality, "rank", label, reason
-from memory.staged_layer where label is not null;
+from memory.staged_layer where label is not null order by place;
 
 -- name: insert_skipped_layers
 insert into ingest_issue
-select $run_id, $source, 'layer not used', record, detail from memory.staged_issue;
+select $run_id, source, 'layer not used', record, detail from memory.staged_issue;
 
 -- name: list_models
 -- One row per model: size, depth and quality of its 3x3 layers, averages weighted by filters.
@@ -64,7 +72,7 @@ select m.name as model, m.task, m.category, m.architecture, m.format,
 from model m
 left join conv_layer l using (model_id)
 left join layer_quality q using (layer_key)
-group by all
+group by m.model_id, m.name, m.task, m.category, m.architecture, m.format, m.n_skipped, m.licence, m.source, m.note
 order by m.name;
 
 -- name: list_layers
@@ -74,6 +82,20 @@ select model, layer_id, name, kind, kernel, n, depth, depth_norm, sparsity, vari
 from filter_layers
 where sparsity is not null and ($model is null or model = $model)
 order by model_id, position;
+
+-- name: quality_of_groups
+-- Quality of groups of layers (graded: rows of filter_layers with grp), as sums over sums.
+select grp as "group", count(distinct model_id) as models, count(*) as layers, sum(n)::bigint as filters,
+       sum(sparsity * n) / sum(n) as sparsity,
+       sum(variance_entropy * n) / sum(n) as variance_entropy,
+       sum(variance_entropy_ratio * n) / nullif(sum(n) filter (variance_entropy_ratio is not null), 0)
+           as variance_entropy_ratio,
+       sum(orthogonality * out_channels) / nullif(sum(out_channels) filter (orthogonality is not null), 0)
+           as orthogonality,
+       count(*) filter (variance_entropy_ratio > 1) as random_layers,
+       count(*) filter (label not in ('none', 'quantised')) as flagged_layers,
+       count(*) filter (bn_folded is distinct from true) as not_known_as_folded
+from graded group by grp order by try_cast(grp as double) nulls last, grp;
 
 -- name: model_layers
 -- Every layer of one model.

@@ -1,23 +1,9 @@
 -- What shift scores read and write.
 
--- name: subset_items
--- Members of one subset with their weights, in the order of items.
-select item_id, weight from membership where subset_id = $subset_id order by item_id;
-
--- name: cooccurring_objects
--- Which objects, other than the classes compared, are in the items of the two subsets.
-select distinct m.item_id, t.name as term
-from membership m
-join item_term it using (item_id)
-join term t using (term_id)
-where m.subset_id in ($left_id, $right_id) and t.kind = 'object'
-  and t.name not in (coalesce($left_class, ''), coalesce($right_class, ''))
-order by m.item_id, term;
-
 -- name: pick_subsets
--- Kept subsets of a class, mirrors included, in the order of their names.
-select subset_id, dataset, name, class, n from subsets
-where kept and class = $class and ($dataset is null or dataset = $dataset)
+-- Kept subsets to compare with each other; without a class, the caller narrows them by a predicate.
+select * from subsets
+where (kept or $class is null) and ($class is null or class = $class) and ($dataset is null or dataset = $dataset)
 order by dataset, name;
 
 -- name: members_of_picked
@@ -27,15 +13,15 @@ from picked p join membership m using (subset_id)
 order by p.position, m.item_id;
 
 -- name: objects_of_picked
--- How many items of each picked subset show each object other than the class of the subset.
-select p.position, t.name as term, count(*)::double as n
+-- Which objects, other than the classes compared, are in the items of the registered table picked(subset_id).
+select distinct m.item_id, t.name as term
 from picked p
 join membership m using (subset_id)
 join item_term it using (item_id)
 join term t using (term_id)
-join subset s on s.subset_id = p.subset_id
-where t.kind = 'object' and t.name is distinct from s.class
-group by all order by p.position, term;
+where t.kind = 'object'
+  and t.name not in (select class from subset join picked using (subset_id) where class is not null)
+order by m.item_id, term;
 
 -- name: replace_scores
 -- A score that is computed again, from the same things with the same parameters, takes the place of the old one.

@@ -1,0 +1,175 @@
+-- What the pages of the explorer read. A page shows these rows as they are.
+
+-- name: page_facts
+-- How much the catalog holds.
+select (select count(*) from dataset) as datasets,
+       (select count(*) from item) as items,
+       (select count(*) from subset where kept) as subsets,
+       (select count(*) from (select distinct dataset, class from subset where kept)) as classes,
+       (select count(*) from score) as scores,
+       (select count(*) from run) as runs;
+
+-- name: page_datasets
+-- Each data set with what was derived from it.
+select d.dataset, d.kind, d.licence,
+       (select count(*) from item i where i.dataset = d.dataset) as items,
+       (select count(distinct class) from subset s where s.dataset = d.dataset and s.kept) as classes,
+       (select count(*) from subset s where s.dataset = d.dataset and s.kept) as subsets,
+       (select string_agg(distinct space, ', ' order by space) from space p where p.dataset = d.dataset) as spaces,
+       r.started_at as created
+from dataset d left join run r using (run_id)
+order by d.dataset;
+
+-- name: page_classes
+-- Classes with kept subsets, and how many stored scores lie within each: the richest first.
+with scored as (
+    select l.dataset, l.class, count(*) as scores
+    from score s
+    join subset l on s.left_kind = 'subset' and l.subset_id = try_cast(s.left_id as integer)
+    join subset r on s.right_kind = 'subset' and r.subset_id = try_cast(s.right_id as integer)
+    where l.dataset = r.dataset and l.class = r.class
+    group by all
+)
+select s.class, count(*) as subsets, min(s.n) as smallest, max(s.n) as largest, coalesce(any_value(c.scores), 0) as scores
+from subset s left join scored c on c.dataset = s.dataset and c.class = s.class
+where s.dataset = $dataset and s.kept
+group by s.class
+order by scores desc, subsets desc, s.class;
+
+-- name: page_subsets
+-- The kept subsets of a class with their place in its meta-graph.
+select s.name, s.context, s.context_kind, s.n, s.community, s.degree, s.mirror_of, p.x, p.y, s.subset_id
+from subsets s left join subset_position p using (subset_id)
+where s.dataset = $dataset and s.class = $class and s.kept
+order by s.name;
+
+-- name: page_pairs
+-- Overlap and meta-graph distances of all pairs of a class.
+select left_name, right_name, overlap, jaccard, edge, spectral_distance, spectral_valid, resistance, note
+from subset_distances
+where dataset = $dataset and class = $class
+order by left_name, right_name;
+
+-- name: page_measures
+-- Which measures are stored for pairs of a class, over which space, and for how many pairs.
+select s.measure, s.grp as space, count(distinct (least(l.name, r.name), greatest(l.name, r.name))) as pairs
+from score s
+join subset l on s.left_kind = 'subset' and l.subset_id = try_cast(s.left_id as integer)
+join subset r on s.right_kind = 'subset' and r.subset_id = try_cast(s.right_id as integer)
+where l.dataset = $dataset and l.class = $class and r.dataset = $dataset and r.class = $class
+group by all
+order by pairs desc, s.measure, space;
+
+-- name: page_scores
+-- One score for each pair of a class: those of a matrix come before those of a single pair, then the newest.
+select least(left_name, right_name) as left_name, greatest(left_name, right_name) as right_name,
+       if(isfinite(value), value, null) as value,
+       coalesce(note, if(isfinite(value), null, 'infinite')) as note,
+       debiased, null_mean, null_q95, ci_low, ci_high, p, q,
+       if(left_name < right_name, n_left, n_right) as n_left, if(left_name < right_name, n_right, n_left) as n_right,
+       seed, params, run_id
+from scores
+where dataset = $dataset and measure = $measure and grp is not distinct from $space
+  and left_name in (select name from subset where dataset = $dataset and class = $class and kept)
+  and right_name in (select name from subset where dataset = $dataset and class = $class and kept)
+qualify row_number() over (
+    partition by least(left_name, right_name), greatest(left_name, right_name)
+    order by params ->> 'design' is not distinct from 'matrix' desc, score_id desc) = 1
+order by left_name, right_name;
+
+-- name: page_spaces
+-- Vector spaces of a data set.
+select space, stage, dim, sum(f.n)::bigint as vectors
+from space join vector_file f using (space_id)
+where dataset = $dataset group by all order by space, stage;
+
+-- name: page_subset
+-- One subset.
+select s.*, (select string_agg(distinct i.dataset) from membership m join item i using (item_id)
+             where m.subset_id = s.subset_id) as items_of
+from subsets s where s.dataset = $dataset and s.name = $name
+order by s.kept desc limit 1;
+
+-- name: page_subset_names
+select name, n, class, kept from subset where dataset = $dataset and n > 0 order by name;
+
+-- name: page_items
+-- One page of the items of a subset, with the other objects that each shows.
+with shown as (
+    select m.item_id, m.weight, i.external_id, i.file, i.width, i.height
+    from membership m join item i using (item_id)
+    where m.subset_id = $subset_id
+    order by i.external_id limit $limit offset $offset
+)
+select s.external_id as item, string_agg(t.name, ', ' order by it.n desc, t.name) as objects,
+       any_value(s.file) as file, any_value(s.width) as width, any_value(s.height) as height, any_value(s.weight) as weight,
+       s.item_id
+from shown s left join item_term it using (item_id) left join term t on t.term_id = it.term_id and t.kind = 'object'
+group by s.item_id, s.external_id
+order by s.external_id;
+
+-- name: page_shared_items
+-- How many items two subsets have in common.
+select count(*) as n from membership l join membership r using (item_id)
+where l.subset_id = $left_id and r.subset_id = $right_id;
+
+-- name: page_pair_scores
+-- Every stored score of two subsets, the newest of each measure, space and design.
+select measure, grp as space, coalesce(params ->> 'design', 'pair') as design,
+       if(isfinite(value), value, null) as value, debiased, ci_low, ci_high, null_mean, null_q95, p, q,
+       if(left_name = $left, n_left, n_right) as n_left, if(left_name = $left, n_right, n_left) as n_right,
+       coalesce(note, if(isfinite(value), null, 'infinite')) as note, seed, seconds, params, run_id, score_id
+from scores
+where dataset = $dataset and ((left_name = $left and right_name = $right) or (left_name = $right and right_name = $left))
+qualify row_number() over (partition by measure, grp, design order by score_id desc) = 1
+order by design desc, measure, space;
+
+-- name: page_pair_objects
+-- Share of the items of each subset that show an object, other than the classes compared: the largest difference first.
+with side as (
+    select m.subset_id, t.name as term, count(*) as n
+    from membership m join item_term it using (item_id) join term t using (term_id)
+    where m.subset_id in ($left_id, $right_id) and t.kind = 'object'
+    group by all
+),
+size as (select subset_id, n, class from subset where subset_id in ($left_id, $right_id))
+select s.term as object,
+       coalesce(sum(s.n) filter (s.subset_id = $left_id), 0) / (select n from size where subset_id = $left_id) as left_share,
+       coalesce(sum(s.n) filter (s.subset_id = $right_id), 0) / (select n from size where subset_id = $right_id) as right_share,
+       right_share - left_share as difference
+from side s
+where s.term not in (select class from size where class is not null)
+group by s.term
+order by abs(difference) desc, object;
+
+-- name: page_findings_shift
+-- For each measure, the pair that differs most by a test that chance would rarely pass.
+select dataset, measure, grp as space, left_name, right_name, value, ci_low, ci_high, null_mean, p, n_left, n_right
+from scores
+where p <= 0.05 and isfinite(value) and left_kind = 'subset' and right_kind = 'subset' and least(n_left, n_right) >= 10
+qualify row_number() over (partition by measure, grp order by value desc, score_id) = 1
+order by p, n_left + n_right desc, measure
+limit $limit;
+
+-- name: page_findings_same
+-- The two subsets of a class that are most nearly the same items (mirrors apart).
+select dataset, class, left_name, right_name, n_left, n_right, n_both, overlap, jaccard
+from subset_pairs
+order by jaccard desc, n_both desc, left_name limit 1;
+
+-- name: page_findings_apart
+-- Connected in the meta-graph of a class, and farthest apart in it.
+select dataset, class, left_name, right_name, overlap, resistance
+from subset_distances
+where resistance is not null
+order by resistance desc, left_name limit 1;
+
+-- name: page_runs
+select run_id, command, dataset, started_at, seconds, seed, version, params, notes, inputs
+from run order by run_id desc limit $limit;
+
+-- name: page_run
+-- One run, and how many rows of each kind name it.
+select r.*, (select count(*) from score s where s.run_id = r.run_id) as scores,
+       (select count(*) from subset s where s.run_id = r.run_id) as subsets
+from run r where r.run_id = $run_id;
