@@ -15,6 +15,7 @@ from shiftlab.catalog import Store
 
 if TYPE_CHECKING:
     from shiftlab import vectors
+    from shiftlab.filters.ingest import IngestedModel
     from shiftlab.shift.score import Score
     from shiftlab.shift.subsets import Matrix
     from shiftlab.subsets import build, ingest
@@ -71,6 +72,19 @@ class Catalog:
         from shiftlab import vectors
 
         return vectors.ingest_vectors(self.store, path, dataset, space, **options)
+
+    def ingest_models(
+        self,
+        paths: str | Path | Sequence[str | Path],
+        metadata: str | Path | None = None,
+        *,
+        progress: Callable[[str], None] = _silent,
+        **options: Any,
+    ) -> list[IngestedModel]:
+        """Weights of trained networks; see `filters.ingest_models`."""
+        from shiftlab import filters
+
+        return filters.ingest_models(self.store, paths, metadata, progress=progress, **options)
 
     def build_subsets(
         self,

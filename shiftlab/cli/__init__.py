@@ -22,6 +22,7 @@ _COMMANDS = {
     "ingest": "shiftlab.cli.ingest:ingest",
     "subsets": "shiftlab.cli.subsets:subsets",
     "shift": "shiftlab.cli.shift:shift",
+    "filters": "shiftlab.cli.filters:filters",
     "measures": "shiftlab.cli.measures:measures",
     "sql": "shiftlab.cli.sql:sql",
     "explore": "shiftlab.cli.explore:explore",

@@ -8,9 +8,9 @@ from shiftlab.cli import LazyGroup
 from shiftlab.cli.settings import Settings, common
 
 
-@click.group(cls=LazyGroup)
+@click.group(cls=LazyGroup, lazy={"models": "shiftlab.cli.filters:ingest_models"})
 def ingest() -> None:
-    """Bring annotations and vectors into the catalog."""
+    """Bring annotations, vectors and trained networks into the catalog."""
 
 
 @ingest.command(epilog="Example: shiftlab ingest images instances_train2017.json --dataset coco")

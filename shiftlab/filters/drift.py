@@ -95,7 +95,7 @@ def drift(
             f"p and q: kernels of {layers_p[0].shape[1]} and {layers_q[0].shape[1]} weights do not compare"
         )
     if mode == "published":
-        counts, weights, low, high = _published_counts(layers_p + layers_q, bins)
+        counts, weights, low, high = published_counts(layers_p + layers_q, bins)
     else:
         counts, weights, low, high = _fixed_counts(layers_p + layers_q, mode)
     cut = len(layers_p)
@@ -176,7 +176,7 @@ def _layers(group: Group, name: str) -> list[np.ndarray]:
     return layers
 
 
-def _published_counts(layers: list[np.ndarray], bins: int) -> tuple[np.ndarray, np.ndarray, float, float]:
+def published_counts(layers: list[np.ndarray], bins: int) -> tuple[np.ndarray, np.ndarray, float, float]:
     """Counts of each layer [layers, d, bins] on the pooled principal components; three scans in chunks."""
     d = layers[0].shape[1]
     n, total, gram = 0, np.zeros(d), np.zeros((d, d))

@@ -23,12 +23,13 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class NullInterval:
-    """Drift of relabelled data: its mean, its 2.5 and 97.5 % quantiles, and how many relabellings."""
+    """Drift of relabelled data: mean, 2.5, 97.5 and 95 % quantiles, and how many relabellings."""
 
     kind: NullKind
     mean: float
     low: float
     high: float
+    q95: float
     resamples: int
 
 
@@ -50,10 +51,9 @@ class Units:
 
     def by_model(self) -> np.ndarray:
         """Counts summed over the layers of each model [models, d, bins]."""
-        _, inverse = np.unique(self.model, return_inverse=True)
-        summed = np.zeros((inverse.max() + 1, *self.counts.shape[1:]), self.counts.dtype)
-        np.add.at(summed, inverse, self.counts)
-        return summed
+        order = np.argsort(self.model, kind="stable")
+        _, starts = np.unique(self.model[order], return_index=True)
+        return np.add.reduceat(self.counts[order], starts, axis=0)
 
 
 def filter_null(
@@ -146,5 +146,5 @@ def _times_drawn(rng: np.random.Generator, model: np.ndarray) -> np.ndarray:
 
 
 def _interval(kind: NullKind, values: np.ndarray) -> NullInterval:
-    low, high = np.quantile(values, [0.025, 0.975])
-    return NullInterval(kind, float(values.mean()), float(low), float(high), len(values))
+    low, high, q95 = (float(x) for x in np.quantile(values, [0.025, 0.975, 0.95]))
+    return NullInterval(kind, float(values.mean()), low, high, q95, len(values))

@@ -27,12 +27,12 @@ _QUALITY = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PackedModel:
-    """One model ready to be stored: its description, its layers as rows, and what was skipped and why."""
+    """One model ready to be stored: its description, its layers as rows (`layer_schema`), and what was skipped."""
 
     description: dict[str, Any]
-    layers: list[dict[str, Any]]
+    layers: pl.DataFrame
     skipped: list[SkippedLayer] = field(default_factory=list)
 
     @property
@@ -45,7 +45,7 @@ def model_schema() -> dict[str, Any]:
     import polars as pl
 
     text = ("name", "sha256", "format", "file", *DESCRIPTIONS[1:], "metadata", "note")
-    return {name: pl.String for name in text} | {"n_skipped": pl.Int32}
+    return dict.fromkeys(text, pl.String) | {"n_skipped": pl.Int32}
 
 
 def layer_schema() -> dict[str, Any]:
@@ -66,8 +66,8 @@ def layer_schema() -> dict[str, Any]:
     texts = ("name", "kind", "op", "axis_order", "depth_from", "dtype", "weight_hash", "notes")
     numbers = pl.List(pl.Float64)
     return (
-        {name: pl.Int32 for name in (*integers, "depth", "rank")}
-        | {name: pl.String for name in (*texts, "label", "reason")}
+        dict.fromkeys((*integers, "depth", "rank"), pl.Int32)
+        | dict.fromkeys((*texts, "label", "reason"), pl.String)
         | {
             "depth_norm": pl.Float64,
             "bn_folded": pl.Boolean,
@@ -76,8 +76,8 @@ def layer_schema() -> dict[str, Any]:
             "zero": pl.Int64,
         }
         | {"sparse": pl.List(pl.Int64), "counts": pl.List(pl.UInt32)}
-        | {name: numbers for name in ("sum_raw", "gram_raw", "sum_scaled", "gram_scaled")}
-        | {name: pl.Float64 for name in _QUALITY[:6]}
+        | dict.fromkeys(("sum_raw", "gram_raw", "sum_scaled", "gram_scaled"), numbers)
+        | dict.fromkeys(_QUALITY[:6], pl.Float64)
     )
 
 
@@ -93,6 +93,8 @@ def pack_model(
     `keep`, if given, is called with (layer_id, weight) of each 3x3 layer. Layers with NaN or infinite weights are
     skipped with their reason. Raises BadInputError for a file that cannot be read.
     """
+    import polars as pl
+
     rows: list[dict[str, Any]] = []
     skipped: list[SkippedLayer] = []
     of_3x3 = 0
@@ -117,7 +119,7 @@ def pack_model(
     further = {
         name: value for name, value in description.items() if name not in DESCRIPTIONS and value is not None
     }
-    known["name"] = known["name"] or file.path.stem
+    known["name"] = known["name"] or default_name(file.path)
     note = None if of_3x3 else "no 3x3 layer"
     return PackedModel(
         known
@@ -129,15 +131,23 @@ def pack_model(
             "n_skipped": len(skipped),
             "note": note,
         },
-        rows,
+        pl.DataFrame(rows, schema=layer_schema()),
         skipped,
     )
+
+
+def default_name(path: Path) -> str:
+    """The file's name without suffix; for TF.js manifests, the folder's or what comes before the marker."""
+    if path.name == "model.json":
+        return path.resolve().parent.name
+    return path.name.removesuffix("-weights_manifest.json") if path.suffix == ".json" else path.stem
 
 
 def _layer_row(layer: LayerRecord, position: int) -> dict[str, Any]:
     out_channels, in_channels, kh, kw = layer.weight.shape
     row: dict[str, Any] = {
         "position": position,
+        "layer_id": None,
         "name": layer.name,
         "kind": layer.kind,
         "op": layer.op,
@@ -223,7 +233,7 @@ def read_packed(path: Path) -> list[PackedModel]:
         description = {name: first[name] for name in model_schema() if name != "name"} | {
             "name": first["model"]
         }
-        layers = rows.filter(pl.col("position").is_not_null()).select(list(layer_schema())).to_dicts()
+        layers = rows.filter(pl.col("position").is_not_null()).select(list(layer_schema()))
         packed.append(PackedModel(description, layers))
     return packed
 

@@ -21,6 +21,7 @@ _RANK_TOLERANCE = 1e-5  # singular values below this share of the largest are fl
 _REPEATED_SHARE = 0.5
 _LOW_ENTROPY, _MOSTLY_SPARSE = 0.5, 0.5
 _QUANTISED_LEVELS, _QUANTISED_WEIGHTS = 256, 1024
+_INITIALISATION_WEIGHTS = 1024  # fewer fit any initialiser
 _BLOCK = 512
 
 Label = Literal[
@@ -207,6 +208,8 @@ def _levels(weight: np.ndarray) -> int | None:
 def _initialisation(weight: np.ndarray) -> str | None:
     """The usual initialiser whose spread and shape the weights still have, if any."""
     values = weight.reshape(-1).astype(np.float64)
+    if values.size < _INITIALISATION_WEIGHTS:
+        return None
     inputs, outputs = weight[0].size, weight.shape[0] * weight.shape[2] * weight.shape[3]
     spread = values.std()
     kurtosis = float(np.mean((values - values.mean()) ** 4) / spread**4 - 3)

@@ -117,8 +117,8 @@ def _archive_format(path: Path) -> Format:
         if names and all(name.endswith(".npy") for name in names):
             return "npz"
     raise BadInputError(
-        f"{path}: an archive of other files ({', '.join(names[:3]) or 'empty'}); archives in archives are not "
-        "read: unpack it and name the model files"
+        f"{path}: an archive of other files ({', '.join(names[:3]) or 'empty'}); archives in archives "
+        "are not read: unpack it and name the model files"
     )
 
 

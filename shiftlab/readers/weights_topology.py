@@ -193,10 +193,8 @@ def _layer(
     notes = list(tensor.notes)
     if layer is None:
         notes.append("no configuration of this layer: groups and stride unknown")
-    if depthwise and layer is not None and layer.kind == "SeparableConv2D":
-        scale, folded = None, True  # its pointwise half comes between it and any normalisation
-    else:
-        scale, folded = _batch_norm(layer, topology, norms, len(weight))
+    before_pointwise = depthwise and layer is not None and layer.kind == "SeparableConv2D"
+    scale, folded = (None, True) if before_pointwise else _batch_norm(layer, topology, norms, len(weight))
     strides = settings.get(
         "strides", (1, 1) if layer is not None and "pointwise" in tensor.variable else None
     )

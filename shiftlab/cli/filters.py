@@ -1,0 +1,202 @@
+"""shiftlab filters, and shiftlab ingest models: statistics of the convolution kernels of trained networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from shiftlab.cli.settings import Settings, common
+
+_KINDS = ["regular", "depthwise", "all"]
+
+
+def _selection(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which layers: --where and --kind."""
+    kind = click.option(
+        "--kind",
+        type=click.Choice(_KINDS),
+        default="regular",
+        show_default=True,
+        help="regular: without depthwise and transposed convolutions; all: as CNN Filter DB.",
+    )
+    where = click.option("--where", help="SQL predicate over the columns of the view filter_layers.")
+    return where(kind(command))
+
+
+@click.command("models", epilog="Example: shiftlab ingest models weights/ --metadata models.csv")
+@common
+@click.argument("paths", nargs=-1, required=True, type=click.Path())
+@click.option(
+    "--metadata",
+    type=click.Path(dir_okay=False),
+    help="CSV with a column file or sha256, and name, task, category, architecture, training_data, licence, source ...",
+)
+@click.option(
+    "--external-data", is_flag=True, help="Let ONNX models keep weights in other files of their folder."
+)
+@click.option(
+    "--keep-filters", is_flag=True, help="Keep the 3x3 filters too, as the published drift needs them."
+)
+def ingest_models(
+    settings: Settings, paths: tuple[str, ...], metadata: str | None, external_data: bool, keep_filters: bool
+) -> None:
+    """Weights of trained networks: safetensors, torch, ONNX, Keras, TFLite, TF.js, npz, or a sketch file.
+
+    PATHS are files, or folders that are searched. Files are only read: what they hold is never run.
+    """
+    from shiftlab import filters
+
+    with settings.progress() as progress:
+        done = filters.ingest_models(
+            settings.open(create=True).store,
+            list(paths),
+            metadata,
+            external_data=external_data,
+            keep_filters=keep_filters,
+            progress=progress,
+        )
+    there = sum(model.already_there for model in done)
+    if there:
+        settings.say(f"{there:,} of {len(done):,} models are in the catalog already")
+    for model in done:
+        if not model.already_there:
+            settings.say(
+                f"{model.name}: {model.layers:,} convolutions, {model.layers_3x3:,} with 3x3 kernels, "
+                f"{model.filters_3x3:,} filters"
+            )
+            if model.skipped:
+                first = model.skipped[0]
+                settings.say(
+                    f"  {len(model.skipped):,} layers not used, the first: {first.name}: {first.reason} "
+                    "(listed in the table ingest_issue)"
+                )
+    if there < len(done):
+        settings.say("next: shiftlab filters list")
+
+
+@click.group()
+def filters() -> None:
+    """Convolution kernels of trained networks: quality, drift between groups, bases, duplicates."""
+
+
+@filters.command("list", epilog="Example: shiftlab filters list --format csv")
+@common
+def list_(settings: Settings) -> None:
+    """The models: layers, 3x3 filters, average quality, licence."""
+    from shiftlab import filters as package
+
+    settings.emit(package.list_models(settings.open().store))
+
+
+@filters.command(epilog="Example: shiftlab filters show open_nsfw")
+@common
+@click.argument("model")
+def show(settings: Settings, model: str) -> None:
+    """Every layer of MODEL: shape, depth, quality and what stands out."""
+    from shiftlab import filters as package
+
+    settings.emit(package.show_model(settings.open().store, model))
+
+
+@filters.command(epilog="Example: shiftlab filters quality --by depth_decile --where \"task = 'detection'\"")
+@common
+@click.option("--model", help="Only this model.")
+@click.option(
+    "--by", help="Averages per group instead of layers: any column or SQL expression of filter_layers."
+)
+@click.option(
+    "--sweep", is_flag=True, help="How many 3x3 layers are degenerate under each combination of thresholds."
+)
+@_selection
+def quality(
+    settings: Settings, model: str | None, by: str | None, sweep: bool, where: str | None, kind: Any
+) -> None:
+    """Quality of layers, with the reason in words; by group, or as a sweep over thresholds."""
+    from shiftlab import filters as package
+
+    store = settings.open().store
+    if sweep:
+        settings.emit(package.sweep(store, where))
+    elif by is not None:
+        settings.emit(package.quality_by(store, by, where, kind))
+    else:
+        settings.emit(package.list_layers(store, model, where))
+
+
+@filters.command(epilog="Example: shiftlab filters drift --by task")
+@common
+@click.option(
+    "--by", required=True, help="What makes the groups: any column or SQL expression of filter_layers."
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["fixed", "uniform", "published"]),
+    default="fixed",
+    show_default=True,
+    help="fixed: DCT basis, weighted by variance; uniform: equal weights; published: pooled principal components.",
+)
+@click.option("--kernel", default="3x3", show_default=True, help="Kernel size, such as 5x5.")
+@click.option(
+    "--resamples", type=click.IntRange(40), default=200, show_default=True, help="Relabellings of each null."
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+@_selection
+def drift(settings: Settings, by: str, where: str | None, kind: Any, **parameters: Any) -> None:
+    """Drift between all pairs of groups, with its bias, null and verdict. Stored as scores."""
+    from shiftlab import filters as package
+
+    with settings.progress() as progress:
+        frame = package.drift_by(
+            settings.open().store, by, where=where, kind=kind, progress=progress, **parameters
+        )
+    settings.emit(frame)
+    tiny = int(frame["tiny"].sum())
+    if tiny:
+        settings.say(f"{tiny} of {len(frame)} pairs have a side below 1,000 filters: do not read their drift")
+
+
+@filters.command(epilog="Example: shiftlab filters basis --by task --format json")
+@common
+@click.option("--by", default="'all'", help="What makes the groups; default: all layers together.")
+@click.option("--kernel", default="3x3", show_default=True, help="Kernel size, such as 5x5.")
+@_selection
+def basis(settings: Settings, by: str, kernel: str, where: str | None, kind: Any) -> None:
+    """Principal components of groups of filters, from summed Gram matrices."""
+    from shiftlab import filters as package
+
+    settings.emit(package.basis_by(settings.open().store, by, where, kind, kernel))
+
+
+@filters.command(epilog="Example: shiftlab filters phenotypes --by model")
+@common
+@click.option("--by", default="model", show_default=True, help="What makes the groups.")
+@click.option("--kernel", default="3x3", show_default=True, help="Kernel size, such as 5x5.")
+@_selection
+def phenotypes(settings: Settings, by: str, kernel: str, where: str | None, kind: Any) -> None:
+    """Looks of groups of filters as scores: sun, spikes, symbols, point."""
+    from shiftlab import filters as package
+
+    settings.emit(package.phenotypes_by(settings.open().store, by, where, kind, kernel))
+
+
+@filters.command(epilog="Example: shiftlab filters duplicates")
+@common
+@click.option("--where", help="SQL predicate over the columns of the view filter_layers.")
+def duplicates(settings: Settings, where: str | None) -> None:
+    """Copies, fine-tunes that kept layers, and near duplicates among the models."""
+    from shiftlab import filters as package
+
+    settings.emit(package.stored_duplicates(settings.open().store, where))
+
+
+@filters.command(epilog="Example: shiftlab filters export sketches.parquet")
+@common
+@click.argument("file", type=click.Path(dir_okay=False))
+def export(settings: Settings, file: str) -> None:
+    """Write sketches and quality of all models to one Parquet FILE, without weights; 'ingest models' reads it."""
+    from shiftlab import filters as package
+
+    models = package.export_sketches(settings.open().store, file)
+    settings.say(f"{models:,} models -> {file}")
