@@ -9,6 +9,12 @@ from __future__ import annotations
 
 from shiftlab.measures.distances import median_gamma
 from shiftlab.measures.energy import energy_distance, energy_distance_sq
+from shiftlab.measures.gaussian import (
+    GaussianShift,
+    gaussian_wasserstein,
+    gaussian_wasserstein_moments,
+    gaussian_wasserstein_parts,
+)
 from shiftlab.measures.inputs import UndefinedMeasureError
 from shiftlab.measures.kernel import kid, mmd, mmd_sq
 from shiftlab.measures.masses import (
@@ -26,6 +32,7 @@ from shiftlab.measures.sliced import max_sliced_wasserstein, sliced_wasserstein
 from shiftlab.measures.transport import TransportPlan, transport_gate, transport_plan, wasserstein
 
 __all__ = [
+    "GaussianShift",
     "Measure",
     "TransportPlan",
     "UndefinedMeasureError",
@@ -34,6 +41,9 @@ __all__ = [
     "chi_squared",
     "energy_distance",
     "energy_distance_sq",
+    "gaussian_wasserstein",
+    "gaussian_wasserstein_moments",
+    "gaussian_wasserstein_parts",
     "get",
     "hellinger",
     "jensen_shannon",

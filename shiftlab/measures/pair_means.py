@@ -47,8 +47,10 @@ class PairMeans:
 
     def first(self) -> PairMeans:
         """The observed split alone."""
-        rows = (a[:1] for a in (self.xx, self.yy, self.xy, self.self_xx, self.self_yy, self.w2_x, self.w2_y))
-        return PairMeans(*rows, self.degree)
+        means = self.xx[:1], self.yy[:1], self.xy[:1]
+        return PairMeans(
+            *means, self.self_xx[:1], self.self_yy[:1], self.w2_x[:1], self.w2_y[:1], self.degree
+        )
 
     def v_statistic(self) -> NDArray[np.float64]:
         """xx + yy - 2 xy, all pairs counted."""

@@ -39,7 +39,7 @@ class Measure:
     distances), so that split halves can remove it; None where they cannot. ``batched`` evaluates many pairs
     at once where the family allows it (masses: two arrays (..., k)); ``seconds`` estimates the time of one
     evaluation from (n, m, d); ``resolve`` (x, y, given parameters) fixes those that would otherwise follow
-    the data, as a bandwidth does.
+    the data, as a bandwidth does; ``parts`` takes the same arguments and returns the value with its parts.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Measure:
     batched: Callable[..., Any] | None = None
     seconds: Callable[[int, int, int], float] | None = None
     resolve: Callable[..., dict[str, Any]] | None = None
+    parts: Callable[..., Any] | None = None
 
 
 _MEASURES: dict[str, Measure] = {}
@@ -83,6 +84,7 @@ def declare(
     batched: Callable[..., Any] | None = None,
     seconds: Callable[[int, int, int], float] | None = None,
     resolve: Callable[..., dict[str, Any]] | None = None,
+    parts: Callable[..., Any] | None = None,
 ) -> Callable[[F], F]:
     """Register the decorated function as a measure under its own name (or ``name``)."""
     if kind not in KINDS or what not in WHATS or how not in HOWS:
@@ -94,7 +96,7 @@ def declare(
             raise ValueError(f"the measure {key!r} is already registered")
         _MEASURES[key] = Measure(
             key, function, kind, what, how, unit, range, zero_means, source, use_when, do_not_use_when,
-            symmetric, squared, debias_power, batched, seconds, resolve,
+            symmetric, squared, debias_power, batched, seconds, resolve, parts,
         )  # fmt: skip
         return function
 
@@ -114,6 +116,10 @@ def available() -> pl.DataFrame:
     """All measures as a table, one row each, sorted by kind and name."""
     import polars as pl
 
-    columns = [f.name for f in fields(Measure) if f.name not in {"function", "batched", "seconds", "resolve"}]
+    columns = [
+        f.name
+        for f in fields(Measure)
+        if f.name not in {"function", "batched", "seconds", "resolve", "parts"}
+    ]
     rows = sorted(_MEASURES.values(), key=lambda m: (m.kind, m.name))
     return pl.DataFrame({c: [getattr(m, c) for m in rows] for c in columns})

@@ -7,6 +7,16 @@ from __future__ import annotations
 
 from shiftlab.shift.compare import compare
 from shiftlab.shift.inference import benjamini_hochberg, permutation_p
+from shiftlab.shift.pairwise import PairMatrix, pairwise
+from shiftlab.shift.progress import CancelledError
 from shiftlab.shift.score import Score
 
-__all__ = ["Score", "benjamini_hochberg", "compare", "permutation_p"]
+__all__ = [
+    "CancelledError",
+    "PairMatrix",
+    "Score",
+    "benjamini_hochberg",
+    "compare",
+    "pairwise",
+    "permutation_p",
+]

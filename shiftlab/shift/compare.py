@@ -16,7 +16,7 @@ from shiftlab.measures.registry import Measure, get
 from shiftlab.shift.debias import debiased_value, sampling_interval
 from shiftlab.shift.inference import Null, affordable, null_of, random_splits, seconds_per_split, statistics
 from shiftlab.shift.kernels import KERNEL_MEASURES, kernel_means, kernel_statistics, unbiased
-from shiftlab.shift.overlap import exchangeable, null_scale
+from shiftlab.shift.overlap import exchangeable, null_scale, shared_rows_differ
 from shiftlab.shift.score import Score
 from shiftlab.shift.sides import Pair, make_pair, shared_rows
 
@@ -154,21 +154,28 @@ def _value_and_null(
 
 def _evaluated(
     pair: Pair, splits: NDArray[np.bool_] | None
-) -> tuple[dict[str, Any], NDArray[np.float64] | None, tuple[float, float] | None]:
+) -> tuple[dict[str, Any], NDArray[np.float64] | None, tuple[float, float | None] | None]:
     """Value and parts; statistics of all splits; an unbiased value and its spread if one pass gives them."""
     if pair.spec.name in KERNEL_MEASURES:
         means = kernel_means(pair, splits)
         values = kernel_statistics(pair, means)
-        plain = not pair.left.per_row and min(len(pair.left), len(pair.right)) > 2
-        centre = unbiased(pair, means) if plain else None
+        centre = unbiased(pair, means) if _unbiased_in_one_pass(pair) else None
         exact = kernel_statistics(pair, means.first())[0]
         return {"value": float(exact)}, None if splits is None else values, centre
-    result = pair.result()
+    result = pair.result(parts=True)
     null = None if splits is None else statistics(pair, splits)
     if isinstance(result, float):
         return {"value": result}, null, None
     numbers = {k: float(v) for k, v in asdict(result).items() if isinstance(v, (int, float)) and k != "value"}
     return {"value": float(result.value), "parts": numbers}, null, None
+
+
+def _unbiased_in_one_pass(pair: Pair) -> bool:
+    """Unweighted rows, enough of them, and the same kernel of every shared item with itself."""
+    enough = min(len(pair.left), len(pair.right)) > 2 and not pair.left.per_row
+    if not len(shared_rows(pair)[0]):
+        return enough
+    return enough and pair.spec.name != "kid" and not shared_rows_differ(pair)
 
 
 def _null_columns(null: Null, scale: float | None, value: float, notes: list[str]) -> dict[str, Any]:
@@ -182,16 +189,13 @@ def _null_columns(null: Null, scale: float | None, value: float, notes: list[str
 
 
 def _population_columns(
-    pair: Pair, centre: tuple[float, float] | None, confidence: float, seed: int, notes: list[str]
+    pair: Pair, centre: tuple[float, float | None] | None, confidence: float, seed: int, notes: list[str]
 ) -> dict[str, Any]:
     """The debiased value, and an interval of the population value on the scale of the value."""
-    shared = len(shared_rows(pair)[0]) > 0
     power = pair.spec.debias_power
     try:
-        value = centre[0] if centre and not shared else debiased_value(pair, seed)
-        low, high = sampling_interval(
-            pair, value, centre[1] if centre and not shared else None, confidence, seed
-        )
+        value, spread = centre if centre else (debiased_value(pair, seed), None)
+        low, high = sampling_interval(pair, value, spread, confidence, seed)
     except UndefinedMeasureError as error:
         notes.append(f"no interval: {error.reason}")
         return {}

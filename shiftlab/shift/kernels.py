@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from shiftlab.measures import pair_means
 from shiftlab.measures.kernel import kid_kernel, kid_pool, pair_gamma, pooled, refuse_single_rows
 from shiftlab.measures.pair_means import PairMeans
-from shiftlab.shift.sides import Pair
+from shiftlab.shift.sides import Pair, shared_rows
 
 FLOAT32_RESOLUTION = 2e-7
 KERNEL_MEASURES = ("mmd", "mmd_sq", "energy_distance", "energy_distance_sq", "kid")
@@ -43,17 +43,23 @@ def kernel_statistics(pair: Pair, means: PairMeans) -> NDArray[np.float64]:
     return plug_in if squared else np.sqrt(plug_in)
 
 
-def unbiased(pair: Pair, means: PairMeans) -> tuple[float, float]:
+def unbiased(pair: Pair, means: PairMeans) -> tuple[float, float | None]:
     """The U-statistic of the observed split and its standard error: delete-one jackknife, closed form.
 
     Leaving out row i takes its kernel sums out of the means, which the pass has already collected. Next to
     zero, where the statistic is degenerate, the jackknife is too large on average, never too small.
-    Source: Arvesen 1969.
+    Source: Arvesen 1969. Items on both sides are compared with none of themselves; deleting one then changes
+    both sides, so the error is None.
     """
     refuse_single_rows(means)
     n, m = len(pair.left), len(pair.right)
     sign = -1 if pair.spec.name.startswith("energy") else 1
     value = float(sign * means.u_statistic()[0])
+    if shared := len(shared_rows(pair)[0]):
+        alike = 0.0 if sign < 0 else 1.0
+        share = shared / (n * m)
+        distinct = (means.xy[0] - alike * share) / (1 - share)
+        return value + sign * 2 * float(means.xy[0] - distinct), None
     variance = _deletion_variance(means.degree[:, :n], n, m, means, 0)
     variance += _deletion_variance(means.degree[::-1, n:], m, n, means, 1)
     return value, float(np.sqrt(variance))

@@ -17,7 +17,7 @@ def exchangeable(pair: Pair, paired: bool, notes: list[str]) -> Pair | None:
     left, right = shared_rows(pair)
     if paired or not len(left):
         return pair
-    if _differ(pair.left.rows[left], pair.right.rows[right]):
+    if shared_rows_differ(pair):
         notes.append("no p-value: the sides hold different rows of the same items; pass paired=True")
         return None
     only_left = np.setdiff1d(np.arange(len(pair.left)), left, assume_unique=True)
@@ -56,6 +56,9 @@ def _equal_totals(pair: Pair) -> bool:
     return all(bool((r == rows[0][0]).all()) for r in rows)
 
 
-def _differ(a: object, b: object) -> bool:
-    gap = a - b  # type: ignore[operator]
-    return bool(abs(gap).max() > 0)
+def shared_rows_differ(pair: Pair) -> bool:
+    """Whether an item that is on both sides has different rows there: two stages, not an overlap."""
+    left, right = shared_rows(pair)
+    if not len(left):
+        return False
+    return bool(abs(pair.left.rows[left] - pair.right.rows[right]).max() > 0)

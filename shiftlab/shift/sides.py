@@ -55,10 +55,11 @@ class Pair:
         rows = {f"{k}_x": v for k, v in self.left.per_row.items()}
         return dict(self.params) | rows | {f"{k}_y": v for k, v in self.right.per_row.items()}
 
-    def result(self) -> Any:
-        """What the measure returns: a number, or a result with a ``value``."""
+    def result(self, parts: bool = False) -> Any:
+        """What the measure returns: a number, or a result with a ``value`` (and its parts, if asked for)."""
         if self.spec.batched is None:
-            return self.spec.function(self.left.rows, self.right.rows, **self.arguments())
+            function = self.spec.parts if parts and self.spec.parts else self.spec.function
+            return function(self.left.rows, self.right.rows, **self.arguments())
         return self.spec.function(column_sums(self.left.rows), column_sums(self.right.rows), **self.params)
 
     def value(self) -> float:

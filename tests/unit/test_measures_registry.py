@@ -33,7 +33,5 @@ def test_unknown_name_suggests_the_nearest() -> None:
 
 def test_words_outside_the_vocabulary_are_refused() -> None:
     with pytest.raises(ValueError, match="known word"):
-        m.registry.declare(
-            kind="nonsense", what="inputs", how="ot", unit="", range="", zero_means="", source="", use_when="",
-            do_not_use_when="",
-        )  # fmt: skip
+        words = dict.fromkeys(("unit", "range", "zero_means", "source", "use_when", "do_not_use_when"), "")
+        registry.declare(kind="nonsense", what="inputs", how="ot", **words)
