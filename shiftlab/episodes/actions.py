@@ -91,11 +91,11 @@ def relative_actions(states: Floats, actions: Floats, kind: ActionKind) -> Float
 
 
 def is_discrete(actions: Floats) -> bool:
-    """True for whole-numbered actions with at most 32 distinct rows: a choice, not a command."""
+    """True for whole-numbered actions with 2 to 32 distinct rows: a choice, not a command."""
     head = actions[:2000]
     if not (head == np.rint(head)).all() or not (actions == np.rint(actions)).all():
         return False
-    return len(np.unique(actions, axis=0)) <= 32
+    return 2 <= len(np.unique(actions, axis=0)) <= 32
 
 
 def one_hot(actions: Floats) -> Floats:

@@ -225,7 +225,7 @@ class _TwoStrategies:
     def found_in(self, spread: Floats, episode: Ints, enough: Mask) -> Mask:
         flag = np.zeros(len(spread), dtype=bool)
         rows = np.flatnonzero(enough)
-        if not len(rows) or spread.shape[1] < 10:
+        if not len(rows) or spread.shape[1] < 10 or not spread.shape[2]:
             return flag
         along = _main_axis(spread[rows])
         order = np.argsort(along, axis=1)

@@ -27,7 +27,8 @@ def near_duplicates(
     near = table.distance <= NEAR * np.sqrt(z.shape[1])
     step, column = np.nonzero(near)
     twin = table.index[step, column].astype(np.int64)
-    alike = np.square(actions[step] - actions[twin]).mean(axis=1) <= NEAR**2
+    apart_sq = np.square(actions[step] - actions[twin]).sum(axis=1)
+    alike = apart_sq <= NEAR**2 * max(1, actions.shape[1])
     step, twin = step[alike], twin[alike]
     pair = episode[step] * n_episodes + episode[twin]
     gap = np.abs(place[step] - place[twin])

@@ -120,7 +120,7 @@ def prepare(
     use = finite & ~repeated
     if not use.any():
         raise BadInputError("no step is left: every state or action holds NaN or infinity")
-    content = _content_order(raw_states[use], position[use], len(labels), length)
+    content = _content_order(raw_states[use], position[use], len(labels))
     rank = np.empty(len(labels), dtype=np.int64)
     rank[content] = np.arange(len(labels))
     order = np.lexsort((frames[use], rank[position[use]]))
@@ -253,15 +253,17 @@ def _unscored(position: Ints, finite: Mask, length: Ints, labels: NDArray[Any]) 
     return reasons
 
 
-def _content_order(states: Floats, position: Ints, n_episodes: int, length: Ints) -> Ints:
-    """Episodes by what they hold, not by how they are called, so that seeded draws ignore the numbering."""
-    scale = states.std(axis=0)
-    scale[scale == 0] = 1
-    first = np.zeros((n_episodes, states.shape[1]))
-    where, at = np.unique(position, return_index=True)
-    last = np.concatenate([at[1:], [len(position)]]) - 1
-    first[where] = (states[at] + 2 * states[last] - 3 * states.mean(axis=0)) / scale
-    return np.lexsort((*np.round(first, 6).T, length))
+def _content_order(states: Floats, position: Ints, n_episodes: int) -> Ints:
+    """Episodes by what they hold, not by how they are called, so that seeded draws ignore the numbering.
+
+    First and last states, as a share of each dimension's range: pauses and units do not change the order.
+    """
+    reach = np.ptp(states, axis=0)
+    where, first = np.unique(position, return_index=True)
+    last = np.concatenate([first[1:], [len(position)]]) - 1
+    ends = np.zeros((n_episodes, states.shape[1]))
+    ends[where] = (states[first] + 2 * states[last] - 3 * states.min(axis=0)) / np.where(reach > 0, reach, 1)
+    return np.lexsort(np.round(ends, 6).T)
 
 
 def _continuous_signs(states: Floats, at: Ints, quaternions: Sequence[int]) -> Floats:

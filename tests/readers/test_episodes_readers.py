@@ -186,7 +186,7 @@ def test_lerobot_old_list_columns_and_ragged_ones(tmp_path):
 def test_lerobot_width_that_differs_between_files_names_the_file(tmp_path):
     root = lerobot21(tmp_path / "d", steps_frame())
     steps_frame((4,), ds=5).write_parquet(root / "data/chunk-000/episode_000001.parquet")
-    with pytest.raises(BadInputError, match="episode_000001.parquet"):
+    with pytest.raises(BadInputError, match=r"episode_000001\.parquet"):
         read_episodes(root)
 
 
