@@ -22,7 +22,7 @@ _REPEATED_SHARE = 0.5
 _LOW_ENTROPY, _MOSTLY_SPARSE = 0.5, 0.5
 _QUANTISED_LEVELS, _QUANTISED_WEIGHTS = 256, 1024
 _INITIALISATION_WEIGHTS = 1024  # fewer fit any initialiser
-_BLOCK = 512
+_BLOCK = 256
 
 Label = Literal[
     "zero", "centre-only", "duplicate", "rank-deficient", "near-initialisation", "random", "sparse",
@@ -73,6 +73,9 @@ def layer_quality(weight: np.ndarray, *, eps: float = SPARSITY_EPS) -> LayerQual
     peaks = np.maximum(filters.max(axis=1), -filters.min(axis=1))
     sparse = peaks < eps * peaks.max() if peaks.max() > 0 else np.ones(n, bool)
     entropy = variance_entropy(filters)
+    clean: float | None = entropy
+    if sparse.any():
+        clean = None if sparse.all() else variance_entropy(filters[~sparse])
     threshold = randomness_threshold(n) if array.shape[2:] == (3, 3) and n >= 3 else None
     orthogonality, why_not = _orthogonality(array)
     ratio = None if threshold is None else entropy / threshold
@@ -91,7 +94,7 @@ def layer_quality(weight: np.ndarray, *, eps: float = SPARSITY_EPS) -> LayerQual
         variance_entropy_ratio=ratio,
         orthogonality=orthogonality,
         reason="; ".join(words) or "nothing stands out",
-        variance_entropy_clean=None if sparse.all() else variance_entropy(filters[~sparse]),
+        variance_entropy_clean=clean,
         rank=rank,
         label=findings[0][0] if findings else "none",
     )
@@ -131,9 +134,10 @@ def _orthogonality(weight: np.ndarray) -> tuple[float | None, str | None]:
     rows /= np.where(norms > 0, norms, 1)[:, None]
     apart = 0.0
     for start in range(0, count, _BLOCK):
-        cosines = rows[start : start + _BLOCK] @ rows.T
-        cosines[np.arange(len(cosines)), np.arange(start, start + len(cosines))] -= 1
-        apart += float(np.abs(cosines).sum())
+        cosines = np.abs(rows[start : start + _BLOCK] @ rows[start:].T)  # the rest is its mirror
+        size = len(cosines)
+        own = np.abs(cosines[np.arange(size), np.arange(size)] - 1).sum() - np.trace(cosines)
+        apart += float(cosines[:, :size].sum() + own + 2 * cosines[:, size:].sum())
     return 1 - apart / (count * (count - 1)), None
 
 
