@@ -1,0 +1,132 @@
+-- Demonstrations: storing them, their scores and selections.
+
+-- name: episode_source
+-- What is stored of one dataset.
+select * from episode_source where dataset = $dataset;
+
+-- name: episode_sources
+select dataset, format, robot_type, fps, action_kind, state_dim, action_dim, n_episodes, n_steps from episode_source
+order by dataset;
+
+-- name: insert_episode_source
+insert into episode_source by name select *, $run_id as run_id from staged_source;
+
+-- name: insert_episodes
+insert into episode by name select *, $run_id as run_id from staged_episodes;
+
+-- name: insert_episode_issues
+insert into ingest_issue select $run_id, $source, problem, record, detail from staged_issues;
+
+-- name: forget_episode_scores
+-- Scores of the datasets that are being scored again.
+delete from episode_score where dataset in (select unnest($datasets::varchar[]));
+
+-- name: forget_dataset_scores
+delete from dataset_score where dataset in (select unnest($datasets::varchar[]));
+
+-- name: forget_step_scores
+delete from step_score where dataset in (select unnest($datasets::varchar[]));
+
+-- name: forget_confounds
+delete from confound where dataset in (select unnest($datasets::varchar[]));
+
+-- name: forget_group_scores
+delete from group_score where dataset in (select unnest($datasets::varchar[]));
+
+-- name: forget_episode_duplicates
+delete from episode_duplicate
+where left_dataset in (select unnest($datasets::varchar[])) or right_dataset in (select unnest($datasets::varchar[]));
+
+-- name: insert_episode_scores
+insert into episode_score by name select *, $run_id as run_id from staged;
+
+-- name: insert_dataset_scores
+insert into dataset_score by name select *, $run_id as run_id from staged;
+
+-- name: insert_step_scores
+insert into step_score by name select *, $run_id as run_id from staged;
+
+-- name: insert_confounds
+insert into confound by name select *, $run_id as run_id from staged;
+
+-- name: insert_group_scores
+insert into group_score by name select *, $run_id as run_id from staged;
+
+-- name: insert_episode_duplicates
+insert into episode_duplicate by name select *, $run_id as run_id from staged;
+
+-- name: set_action_kind
+update episode_source set action_kind = $kind where dataset in (select unnest($datasets::varchar[]));
+
+-- name: list_episodes
+select * from episodes where dataset = $dataset;
+
+-- name: episode_scores
+select dataset, episode_index, metric, value, ci_low, ci_high, rank_low, rank_high, n, n_eff, verdict, note
+from episode_score where dataset = $dataset order by episode_index, metric;
+
+-- name: dataset_scores
+select dataset, metric, value, ci_low, ci_high, n, note from dataset_score where dataset = $dataset order by metric;
+
+-- name: confounds
+select dataset, metric, against, spearman, p, partial, n, note from confound where dataset = $dataset
+order by metric, against;
+
+-- name: group_scores
+select dataset, scheme, metric, grp, n, n_rest, mean, rest, difference, p, q, after_length
+from group_score where dataset = $dataset order by q, metric, grp;
+
+-- name: episode_duplicates
+select left_dataset, left_episode, right_dataset, right_episode, share from episode_duplicate
+where left_dataset = $dataset or right_dataset = $dataset order by all;
+
+-- name: episode_issues
+-- What the ingest of a dataset found to be wrong with it.
+select i.problem, i.record, i.detail from ingest_issue i join episode_source s using (run_id)
+where s.dataset = $dataset order by all;
+
+-- name: scoring_run
+-- How a dataset was last scored.
+select params, seed, version, started_at, seconds from run
+where run_id = (select max(run_id) from episode_score where dataset = $dataset);
+
+-- name: forget_selection
+delete from episode_selection where name = $name and dataset = $dataset;
+
+-- name: forget_selection_members
+delete from episode_selection_member where name = $name and dataset = $dataset;
+
+-- name: insert_selection
+insert into episode_selection values ($name, $dataset, $recipe, $n_kept, $n_dropped, $run_id);
+
+-- name: insert_selection_members
+insert into episode_selection_member by name select *, $name as name, $dataset as dataset from staged;
+
+-- name: find_selection
+select name, dataset, recipe, n_kept, n_dropped from episode_selection
+where name = $name and ($dataset is null or dataset = $dataset) order by dataset;
+
+-- name: selection_members
+select m.episode_index, e.src_key, m.kept, m.weight, m.reason
+from episode_selection_member m join episode e using (dataset, episode_index)
+where m.name = $name and m.dataset = $dataset order by m.episode_index;
+
+-- name: check_episodes_are_unique
+select dataset, episode_index from episode group by all having count(*) > 1;
+
+-- name: check_episode_scores_are_unique
+select dataset, episode_index, metric from episode_score group by all having count(*) > 1;
+
+-- name: check_episode_scores_without_a_value_say_why
+select dataset, episode_index, metric from episode_score where value is null and note is null;
+
+-- name: check_episode_scores_refer_to_episodes
+select s.dataset, s.episode_index from episode_score s anti join episode e using (dataset, episode_index);
+
+-- name: check_episode_sources_count_their_episodes
+select s.dataset, s.n_episodes, count(e.episode_index)
+from episode_source s left join episode e using (dataset) group by all having s.n_episodes <> count(e.episode_index);
+
+-- name: check_selections_count_their_members
+select s.name, s.dataset from episode_selection s left join episode_selection_member m using (name, dataset)
+group by s.name, s.dataset, s.n_kept having s.n_kept <> count(*) filter (m.kept);
