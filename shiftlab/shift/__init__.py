@@ -5,18 +5,23 @@ Arrays in, results out; the catalog stands above this package.
 
 from __future__ import annotations
 
+from shiftlab.shift import explain
 from shiftlab.shift.compare import compare
 from shiftlab.shift.inference import benjamini_hochberg, permutation_p
+from shiftlab.shift.layout import Layout, classical_scaling
 from shiftlab.shift.pairwise import PairMatrix, pairwise
 from shiftlab.shift.progress import CancelledError
 from shiftlab.shift.score import Score
 
 __all__ = [
     "CancelledError",
+    "Layout",
     "PairMatrix",
     "Score",
     "benjamini_hochberg",
+    "classical_scaling",
     "compare",
+    "explain",
     "pairwise",
     "permutation_p",
 ]
