@@ -125,29 +125,36 @@ qualify row_number() over (partition by measure, grp, design order by score_id d
 order by design desc, measure, space;
 
 -- name: page_pair_objects
--- Share of the items of each subset that show an object, other than the classes compared: the largest difference first.
-with side as (
-    select m.subset_id, t.name as term, count(*) as n
+-- Share of the items of each subset that show an object, but those that define the subsets: the largest difference first.
+with size as (select subset_id, n, class, context from subset where subset_id in ($left_id, $right_id)),
+defining as (select unnest([class, context]) as name from size),
+shown as (
+    select m.subset_id, t.name as object, count(*) as n
     from membership m join item_term it using (item_id) join term t using (term_id)
     where m.subset_id in ($left_id, $right_id) and t.kind = 'object'
+      and t.name not in (select name from defining where name is not null)
     group by all
 ),
-size as (select subset_id, n, class from subset where subset_id in ($left_id, $right_id))
-select s.term as object,
-       coalesce(sum(s.n) filter (s.subset_id = $left_id), 0) / (select n from size where subset_id = $left_id) as left_share,
-       coalesce(sum(s.n) filter (s.subset_id = $right_id), 0) / (select n from size where subset_id = $right_id) as right_share,
-       right_share - left_share as difference
-from side s
-where s.term not in (select class from size where class is not null)
-group by s.term
-order by abs(difference) desc, object;
+share as (
+    select object,
+           coalesce(any_value(w.n / z.n) filter (w.subset_id = $left_id), 0) as left_share,
+           coalesce(any_value(w.n / z.n) filter (w.subset_id = $right_id), 0) as right_share
+    from shown w join size z using (subset_id)
+    group by object
+)
+select object, left_share, right_share, right_share - left_share as difference
+from share order by abs(difference) desc, object;
 
 -- name: page_findings_shift
--- For each measure, the pair that differs most by a test that chance would rarely pass.
-select dataset, measure, grp as space, left_name, right_name, value, ci_low, ci_high, null_mean, p, n_left, n_right
-from scores
-where p <= 0.05 and isfinite(value) and left_kind = 'subset' and right_kind = 'subset' and least(n_left, n_right) >= 10
-qualify row_number() over (partition by measure, grp order by value desc, score_id) = 1
+-- For each measure, the pair that differs most by a test that chance would rarely pass; a pair once.
+with largest as (
+    select dataset, measure, grp as space, left_name, right_name, value, ci_low, ci_high, null_mean, p, n_left, n_right
+    from scores
+    where p <= 0.05 and isfinite(value) and left_kind = 'subset' and right_kind = 'subset' and least(n_left, n_right) >= 10
+    qualify row_number() over (partition by measure, grp order by value desc, score_id) = 1
+)
+from largest
+qualify row_number() over (partition by left_name, right_name order by p, measure) = 1
 order by p, n_left + n_right desc, measure
 limit $limit;
 

@@ -1,0 +1,82 @@
+"""ShiftLab's explorer: the pages, the catalog they read, and what to show when it cannot be read."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import streamlit as st
+
+import address
+import gateway
+import widgets
+from shiftlab.errors import ShiftLabError
+
+_HERE = Path(__file__).parent
+_WITHOUT_CATALOG = ("measures",)
+
+
+# The folder of the pages must not be called "pages": Streamlit would serve its files by itself to whoever opens
+# a deep link before anyone has seen Home.
+def _page(name: str, title: str, icon: str, help: str) -> st.Page:
+    return st.Page(
+        f"views/{name}.py", title=title, icon=f":material/{icon}:", url_path="" if name == "home" else name,
+        default=name == "home", help=help,
+    )  # fmt: skip
+
+
+def _pages() -> dict[str, list[st.Page]]:
+    return {
+        "": [_page("home", "Home", "home", "What the catalog holds, what stands out, where to start.")],
+        "Catalog": [
+            _page(
+                "subsets",
+                "Subsets",
+                "hub",
+                "Classes and their subsets: meta-graph, table, one subset with its items.",
+            ),
+        ],
+        "Shift": [
+            _page("shift", "Matrix", "grid_on", "One measure for all pairs of subsets of a class."),
+            _page(
+                "pair",
+                "Pair",
+                "compare_arrows",
+                "Two subsets side by side: every stored score and what differs.",
+            ),
+            _page("measures", "Measures", "straighten", "What can be measured, when to use it and when not."),
+        ],
+        "Work": [
+            _page("sql", "SQL console", "terminal", "One SELECT over the catalog, read-only, within limits."),
+            _page("runs", "Runs and jobs", "history", "What was done to the catalog, and what is running."),
+        ],
+    }
+
+
+def main() -> None:
+    st.set_page_config(page_title="ShiftLab", page_icon=str(_HERE / "favicon.png"), layout="wide")
+    page = st.navigation(_pages())
+    address.begin(page.url_path)
+    problem: ShiftLabError | None = None
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(gateway.reading())
+        except ShiftLabError as error:
+            problem = error
+        if problem is not None and page.url_path not in _WITHOUT_CATALOG:
+            st.title(page.title, anchor=False)
+            widgets.no_catalog(problem)
+        else:
+            _run(page)
+        address.settle()
+        widgets.footer()
+
+
+def _run(page: st.Page) -> None:
+    try:
+        page.run()
+    except ShiftLabError as error:
+        st.error(widgets.plain(str(error)), icon=":material/error:")
+
+
+main()

@@ -1,0 +1,182 @@
+"""Pair: two subsets side by side, every stored score between them, and what differs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+import address
+import gateway
+import widgets
+from shiftlab import figures
+from widgets import literal, number, plain
+
+_OBJECTS = 20
+
+
+def main() -> None:
+    widgets.heading(
+        "Pair", "Two subsets side by side: how far apart, whether chance explains it, and what differs."
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        dataset = widgets.pick_dataset()
+        if dataset is None:
+            return
+        known = gateway.rows("page_subset_names", dataset=dataset)
+        if len(known) < 2:
+            widgets.empty_state(
+                "No two subsets here",
+                f"{plain(dataset)} has {len(known)} subsets; a comparison needs two. Build them:",
+                ["subsets", "build", dataset],
+            )
+            return
+        left, right = _pick(dataset, known)
+    if left == right:
+        widgets.empty_state("The same subset twice", "Choose two different subsets.")
+        return
+    sides = [
+        gateway.rows("page_subset", dataset=dataset, name=one).row(0, named=True) for one in (left, right)
+    ]
+    _facts(dataset, sides)
+    _scores(dataset, left, right)
+    _objects(dataset, sides)
+
+
+def _pick(dataset: str, known: pl.DataFrame) -> tuple[str, str]:
+    """Both subsets from the URL; by default the pair of a finding, else the two largest of one class."""
+    names = known["name"].to_list()
+    found = gateway.rows("page_findings_shift", limit=20).filter(pl.col("dataset") == dataset)
+    largest = known.filter("kept").sort("n", descending=True)
+    of_class = (
+        largest.filter(pl.col("class") == largest["class"][0])["name"].to_list() if len(largest) else []
+    )
+    first = found.select("left_name", "right_name").row(0) if len(found) else tuple((of_class + names)[:2])
+    sizes = dict(known.select("name", "n").iter_rows())
+
+    def label(name: str) -> str:
+        return f"{name}, {sizes[name]:,} items"
+
+    left = address.select("Left subset", "left", names, default=first[0], shown=label)
+    right = address.select("Right subset", "right", names, default=first[1], shown=label)
+    return left, right
+
+
+def _facts(dataset: str, sides: list[dict[str, Any]]) -> None:
+    shared = gateway.rows("page_shared_items", left_id=sides[0]["subset_id"], right_id=sides[1]["subset_id"])[
+        "n"
+    ][0]
+    smaller = min(one["n"] for one in sides)
+    columns = st.columns([2, 2, 3], gap="medium")
+    for column, one, mark in zip(columns, sides, ("circle", "diamond"), strict=False):
+        with column.container(border=True, height="stretch"):
+            st.markdown(f"**{plain(one['name'])}** ({mark})")
+            st.metric("Items", f"{one['n']:,}")
+            if one["class"]:
+                st.page_link(
+                    widgets.SUBSETS, label="See it in its class", icon=":material/hub:",
+                    query_params={"dataset": dataset, "class": one["class"], "subset": one["name"]},
+                )  # fmt: skip
+    with columns[2].container(border=True, height="stretch"):
+        st.markdown("**In common**")
+        with st.container(horizontal=True):
+            st.metric("Shared items", f"{shared:,}")
+            st.metric(
+                "Overlap", number(shared / smaller), help="Shared items over those of the smaller subset."
+            )
+            st.metric("Jaccard", number(shared / (sides[0]["n"] + sides[1]["n"] - shared)))
+        if sides[0]["class"] and sides[0]["class"] == sides[1]["class"]:
+            st.page_link(
+                widgets.SHIFT, label=f"All pairs of {plain(sides[0]['class'])}", icon=":material/grid_on:",
+                query_params={"dataset": dataset, "class": sides[0]["class"], "left": sides[0]["name"],
+                              "right": sides[1]["name"]},
+            )  # fmt: skip
+
+
+def _scores(dataset: str, left: str, right: str) -> None:
+    st.subheader("Scores", anchor=False)
+    scores = gateway.rows("page_pair_scores", dataset=dataset, left=left, right=right)
+    command = ["shift", left, right, "--dataset", dataset]
+    spaces = gateway.rows("page_spaces", dataset=dataset)["space"].unique().sort().to_list()
+    if len(spaces) > 1:
+        command += ["--space", spaces[0]]
+    tested = scores.filter(pl.col("design") == "pair")
+    if tested.is_empty():
+        with st.container(border=True):
+            st.markdown(
+                "**Not tested yet.** This command scores the pair by several measures, with intervals and p-values:"
+            )
+            widgets.job_button(command, "Compute now", key="pair_scores")
+    if scores.is_empty():
+        return
+    if len(tested.filter(pl.col("value").is_not_null())):
+        _against_chance(tested, left, right)
+    shown = scores.drop("params", "score_id").select(
+        "measure", "space", "design", "value", "ci_low", "ci_high", "debiased", "null_mean", "null_q95", "p", "q",
+        "n_left", "n_right", "note", "seed", "seconds", "run_id",
+    )  # fmt: skip
+    shown = widgets.filled(shown)
+    below = widgets.table(
+        shown,
+        key="pair_scores_table",
+        name=f"{left}_{right}_scores",
+        alt=f"Scores between {left} and {right}",
+    )
+    st.caption(
+        "p: share of random splits at least as far apart. Matrix scores come from the all-pairs design, pair scores "
+        "from the test of this pair. With several measures read all p together, not the smallest alone."
+    )
+    with below:
+        widgets.copy_as(
+            cli=command,
+            sql="select measure, grp, value, ci_low, ci_high, null_mean, p, n_left, n_right, note\nfrom scores\nwhere "
+            f"dataset = {literal(dataset)} and left_name = {literal(left)} and right_name = {literal(right)}",
+            python=f'cat.compare("{left}", "{right}", dataset="{dataset}")',
+        )
+        seeds = ", ".join(str(one) for one in scores["seed"].drop_nulls().unique().sort())
+        runs = scores["run_id"].unique().sort().to_list()
+        widgets.computed(runs[-1], {"Seeds": seeds or "none", "Runs": ", ".join(map(str, runs))})
+
+
+def _against_chance(tested: pl.DataFrame, left: str, right: str) -> None:
+    label = pl.col("measure").str.replace_all("_", " ") + ", " + pl.col("space").fill_null("")
+    labelled = tested.with_columns(label.alias("label"))
+    widgets.chart(
+        figures.against_chance(labelled), key="pair_chance", name=f"{left}_{right}_scores",
+        alt=f"Scores between {left} and {right} with their intervals, beside what chance gives; "
+        "the table tells the numbers.",
+    )  # fmt: skip
+    st.caption(
+        "Diamond: observed value. Line: 95 % interval of the population's value, which lies below the observed one "
+        "by its sampling bias. Grey: what chance gives, where it can be told (not where the two share items)."
+    )
+
+
+def _objects(dataset: str, sides: list[dict[str, Any]]) -> None:
+    left, right = sides[0]["name"], sides[1]["name"]
+    st.subheader("What differs: other objects in the items", anchor=False)
+    shares = gateway.rows("page_pair_objects", left_id=sides[0]["subset_id"], right_id=sides[1]["subset_id"])
+    if shares.is_empty():
+        st.info("The items of these two subsets show no other object.", icon=":material/info:")
+        return
+    first, second = st.columns([3, 2], gap="large")
+    name = f"{left}_{right}_objects"
+    with first:
+        widgets.chart(
+            figures.object_shares(shares, left, right, most=_OBJECTS), key="pair_objects", name=name,
+            alt=f"Share of the items of {left} and of {right} that show each object, the largest difference first; "
+            "the table tells all.",
+        )  # fmt: skip
+    with second:
+        st.caption(
+            f"Drawn: the {min(_OBJECTS, len(shares))} largest differences of {len(shares)} objects. "
+            "The classes and contexts that define the two subsets are left out."
+        )
+        titles = {"left_share": left, "right_share": right, "difference": "difference"}
+        percent = {c: st.column_config.NumberColumn(title, format="percent") for c, title in titles.items()}
+        alt = f"Objects in the items of {left} and {right}"
+        widgets.table(shares, key="pair_objects_table", name=name, columns=percent, height=430, alt=alt)
+
+
+main()

@@ -1,0 +1,339 @@
+"""Shift: one measure for all pairs of subsets of a class, and the pair that is chosen in it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+import address
+import gateway
+import widgets
+from shiftlab import figures, measures
+from widgets import literal, number, plain
+
+GRAPH = {
+    "overlap": "Overlap coefficient: shared items over those of the smaller subset. 1: one holds the other.",
+    "jaccard": "Jaccard index: shared items over the union. 1: the same items.",
+    "spectral_distance": "Distance in the spectral layout of the meta-graph. 0: the same place; within one class only.",
+    "resistance": "Effective resistance in the meta-graph. 0: the same node; none across components.",
+}
+_OBJECTS = "objects"
+_FEW = 25
+_BESIDE = 45  # subsets up to which the table of pairs stands beside the matrix; above, below it
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the matrix shows: all pairs with their `value`, of `measure` over `space` (None for the meta-graph)."""
+
+    dataset: str
+    subject: str
+    measure: str
+    space: str | None
+    names: list[str]
+    pairs: pl.DataFrame
+
+    @property
+    def title(self) -> str:
+        return self.measure.replace("_", " ")
+
+    def command(self) -> list[str]:
+        if self.measure in GRAPH:
+            return ["subsets", "graph", self.subject, "--dataset", self.dataset]
+        return _matrix_command(self.dataset, self.subject, self.measure, self.space)
+
+
+def main() -> None:
+    widgets.heading(
+        "Shift matrix",
+        "How far apart are the subsets of a class, pair by pair? Click a cell to look into it.",
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        dataset = widgets.pick_dataset()
+        if dataset is None:
+            return
+        subject = widgets.pick_class(dataset)
+        if subject is None:
+            return
+        measure, space = _pick_measure(dataset, subject)
+    _explain(measure)
+    shown = _read(dataset, subject, measure, space)
+    if shown is None:
+        _not_stored(dataset, subject, measure)
+        return
+    if len(shown.names) < 2:
+        widgets.empty_state("One subset", f"{plain(subject)} has one subset; a matrix needs two.")
+        return
+    _matrix(shown)
+
+
+def _pick_measure(dataset: str, subject: str) -> tuple[str, str | None]:
+    """The measure from the URL, and the space over which it is stored."""
+    stored = gateway.rows("page_measures", dataset=dataset, **{"class": subject})
+    pairs_of = {row[0]: row[2] for row in reversed(list(stored.iter_rows()))}
+    every = (
+        measures.available()
+        .filter(pl.col("kind").is_in(["mass", "cloud"]) & pl.col("symmetric"))["name"]
+        .to_list()
+    )
+    options = [*pairs_of, *GRAPH, *(one for one in every if one not in pairs_of)]
+
+    def label(name: str) -> str:
+        words = name.replace("_", " ")
+        if name in pairs_of:
+            return f"{words} ({pairs_of[name]:,} scored)"
+        return f"{words} (meta-graph)" if name in GRAPH else f"{words} (not computed)"
+
+    measure = address.select("Measure", "measure", options, shown=label, resets=("space",))
+    spaces = stored.filter(pl.col("measure") == measure)["space"].to_list()
+    if len(spaces) > 1:
+        return measure, address.select("Space", "space", spaces)
+    return measure, spaces[0] if spaces else None
+
+
+def _explain(measure: str) -> None:
+    if measure in GRAPH:
+        st.caption(GRAPH[measure])
+        return
+    spec = measures.get(measure)
+    st.caption(
+        f"Use it when {plain(spec.use_when)}. Range {plain(spec.range)}; 0 means {plain(spec.zero_means)}. "
+        f"Unit: {plain(spec.unit)}."
+    )
+
+
+def _read(dataset: str, subject: str, measure: str, space: str | None) -> Shown | None:
+    choice = {"dataset": dataset, "class": subject}
+    names = gateway.rows("page_subsets", **choice)["name"].to_list()
+    if measure in GRAPH:
+        pairs = gateway.rows("page_pairs", **choice).rename({measure: "value"})
+    else:
+        pairs = gateway.rows("page_scores", **choice, measure=measure, space=space)
+        if pairs.is_empty():
+            return None
+    return Shown(dataset, subject, measure, space, names, pairs)
+
+
+def _not_stored(dataset: str, subject: str, measure: str) -> None:
+    """What computes the matrix, with a button; or what is missing before it can be computed."""
+    words = measure.replace("_", " ")
+    spaces = gateway.rows("page_spaces", dataset=dataset)["space"].unique().sort().to_list()
+    if measures.get(measure).kind == "cloud" and not spaces:
+        widgets.empty_state(
+            f"{words.capitalize()} needs vectors",
+            f"It compares vectors of items, and {plain(dataset)} has none yet. Add them as npy, npz or Parquet:",
+            ["ingest", "vectors", "vectors.npz", "--dataset", dataset, "--space", "NAME"],
+        )
+        return
+    with st.container(border=True):
+        st.subheader(f"{words.capitalize()} is not computed for {plain(subject)} yet", anchor=False)
+        space = None
+        if measures.get(measure).kind == "cloud":
+            space = address.select("Space", "space", spaces) if len(spaces) > 1 else spaces[0]
+        st.markdown("This command computes all pairs and stores them:")
+        widgets.job_button(
+            _matrix_command(dataset, subject, measure, space), "Compute now", key="shift_matrix"
+        )
+
+
+def _matrix_command(dataset: str, subject: str, measure: str, space: str | None) -> list[str]:
+    command = ["shift", "matrix", "--class", subject, "--measure", measure, "--dataset", dataset]
+    return [*command, "--space", space] if space and space != _OBJECTS else command
+
+
+def _matrix(shown: Shown) -> None:
+    order = _order(shown)
+    pair = _chosen_pair(shown)
+    if len(order) <= _BESIDE:
+        left, right = st.columns([3, 2], gap="large")
+    else:
+        left, right = st.container(), st.container()
+    with left:
+        _draw(shown, order, pair)
+        _notes(shown)
+    with right:
+        if pair:
+            _pair(shown, *pair)
+        _extremes(shown)
+
+
+def _order(shown: Shown) -> list[str]:
+    how = address.select(
+        "Order", "order", ["name", "community", "mean"], widget=st.segmented_control,
+        shown=lambda one: {"name": "by name", "community": "by community", "mean": "by mean distance"}[one],
+    )  # fmt: skip
+    if how == "community":
+        nodes = gateway.rows("page_subsets", dataset=shown.dataset, **{"class": shown.subject})
+        return nodes.sort("community", "name", nulls_last=True)["name"].to_list()
+    if how == "mean":
+        mean = figures.square(shown.pairs).group_by("left_name").agg(pl.col("value").mean())
+        ranked = dict(mean.iter_rows())
+        return sorted(shown.names, key=lambda one: (-(ranked.get(one) or -math.inf), one))
+    return shown.names
+
+
+def _chosen_pair(shown: Shown) -> tuple[str, str] | None:
+    left, right = address.text("left"), address.text("right")
+    if not left and not right:
+        return None
+    unknown = [one for one in (left, right) if one not in shown.names]
+    if unknown:
+        st.warning(
+            f"The link names the subset '{plain(unknown[0])}', which {plain(shown.subject)} does not have. "
+            "Click a cell to choose a pair.",
+            icon=":material/link_off:",
+        )
+        return None
+    return left, right
+
+
+def _draw(shown: Shown, order: list[str], pair: tuple[str, str] | None) -> None:
+    key = f"matrix_{shown.dataset}_{shown.subject}_{shown.measure}"
+    name = f"{shown.measure}_{shown.subject}"
+    values = shown.pairs["value"].drop_nulls().to_numpy()
+    span = f"from {number(values.min())} to {number(values.max())}" if len(values) else "no pair has a value"
+    alt = (
+        f"Heat map of {shown.title} between {len(shown.names)} subsets of {shown.subject}, {span}. "
+        "The table of pairs tells the same numbers."
+    )
+    drawn = figures.matrix(shown.pairs, order, shown.title, selected=pair or ())
+    if len(order) <= figures.ALTAIR_CELLS:
+        below = widgets.chart(drawn, key=key, alt=alt, name=name, on_select=lambda: _clicked_altair(key))
+    else:
+        cells = figures.square(shown.pairs).select("right_name", "left_name")
+        option = figures.large_matrix(shown.pairs, order, shown.title) | {"height": 820}
+        below = widgets.chart(
+            option, key=key, alt=alt, name=name, export=drawn, on_select=lambda: _clicked_echarts(key, cells)
+        )
+    with below:
+        widgets.copy_as(cli=shown.command(), sql=_select(shown), python=_python(shown))
+        _provenance(shown)
+
+
+def _clicked_altair(key: str) -> None:
+    for cell in st.session_state[key]["selection"].get("cell") or []:
+        address.write(left=cell["left_name"], right=cell["right_name"])
+
+
+def _clicked_echarts(key: str, cells: pl.DataFrame) -> None:
+    for part in st.session_state[key]["selection"].get("selected", []):
+        for at in part.get("data_indices") or []:
+            address.write(left=cells["left_name"][at], right=cells["right_name"][at])
+
+
+def _notes(shown: Shown) -> None:
+    """What to know before reading the matrix: missing pairs, missing values, few items."""
+    missing = shown.pairs["value"].null_count()
+    expected = len(shown.names) * (len(shown.names) - 1) // 2
+    notes = [f"{len(shown.pairs):,} of {expected:,} pairs"]
+    if missing:
+        notes.append(f"{missing:,} without a value (grey; the table says why)")
+    if "n_left" in shown.pairs.columns:
+        few = shown.pairs.filter(pl.min_horizontal("n_left", "n_right") < _FEW)
+        if len(few):
+            notes.append(f"{len(few):,} rest on fewer than {_FEW} items on a side: read them with care")
+        if shown.pairs["p"].null_count() == len(shown.pairs):
+            notes.append("Not tested against chance: the values of small subsets are biased upwards")
+    st.caption(". ".join(notes) + ".")
+    if len(shown.pairs) < expected and shown.measure not in GRAPH:
+        with st.container(border=True):
+            st.markdown("Only some pairs are scored. This command computes all of them:")
+            command = _matrix_command(shown.dataset, shown.subject, shown.measure, shown.space)
+            widgets.job_button(command, "Compute all pairs", key="shift_rest")
+
+
+def _select(shown: Shown) -> str:
+    if shown.measure in GRAPH:
+        return (
+            f"select left_name, right_name, {shown.measure}\nfrom subset_distances\n"
+            f"where dataset = {literal(shown.dataset)} and class = {literal(shown.subject)}\n"
+            f"order by {shown.measure} desc"
+        )
+    return (
+        "select left_name, right_name, value, p, n_left, n_right, note\nfrom scores\n"
+        f"where dataset = {literal(shown.dataset)} and measure = {literal(shown.measure)}"
+        f" and grp = {literal(shown.space or '')}\n"
+        f"  and left_name like {literal(shown.subject + '(%')}\norder by value desc"
+    )
+
+
+def _python(shown: Shown) -> str:
+    if shown.measure in GRAPH:
+        return (
+            f'from shiftlab import subsets\n\nsubsets.graph(cat.store, "{shown.subject}", "{shown.dataset}")'
+        )
+    space = f', space="{shown.space}"' if shown.space and shown.space != _OBJECTS else ""
+    return f'cat.matrix("{shown.measure}", subject="{shown.subject}", dataset="{shown.dataset}"{space})'
+
+
+def _provenance(shown: Shown) -> None:
+    if shown.measure in GRAPH:
+        widgets.computed(None, {"Measure": GRAPH[shown.measure], "Computed by": "`shiftlab subsets build`"})
+        return
+    runs = shown.pairs["run_id"].unique().sort()
+    n = pl.concat([shown.pairs["n_left"], shown.pairs["n_right"]]).to_numpy()
+    objects = shown.space == _OBJECTS
+    facts: dict[str, Any] = {
+        "Measure": shown.title,
+        "Compared": "co-occurring objects" if objects else f"vectors of the space {shown.space}",
+        "Items a side": f"{n.min():,} to {n.max():,}",
+        "Runs": ", ".join(map(str, runs)),
+    }
+    widgets.computed(int(runs[-1]), facts)
+
+
+def _pair(shown: Shown, left: str, right: str) -> None:
+    with st.container(border=True):
+        st.markdown(f"**{plain(left)}** and **{plain(right)}**")
+        low, high = sorted((left, right))
+        found = shown.pairs.filter((pl.col("left_name") == low) & (pl.col("right_name") == high))
+        if left == right:
+            st.caption("The same subset twice: choose a cell off the diagonal.")
+            return
+        one: dict[str, Any] = (
+            found.row(0, named=True) if len(found) else {"value": None, "note": "not computed"}
+        )
+        with st.container(horizontal=True):
+            st.metric(shown.title.capitalize(), number(one["value"]))
+            if one.get("p") is not None:
+                st.metric("p", number(one["p"]))
+            if one.get("n_left") is not None:
+                n = (one["n_left"], one["n_right"]) if left == low else (one["n_right"], one["n_left"])
+                st.metric("Items", f"{n[0]:,} / {n[1]:,}")
+        if one.get("note"):
+            st.caption(plain(one["note"]))
+        st.page_link(
+            widgets.PAIR, label="Look into this pair", icon=":material/compare_arrows:",
+            query_params={"dataset": shown.dataset, "left": left, "right": right},
+        )  # fmt: skip
+        for name in (left, right):
+            st.page_link(
+                widgets.SUBSETS, label=plain(name), icon=":material/hub:",
+                query_params={"dataset": shown.dataset, "class": shown.subject, "subset": name},
+            )  # fmt: skip
+
+
+def _extremes(shown: Shown) -> None:
+    st.markdown("**All pairs**, the largest value first. Click a row to choose the pair.")
+    frame = shown.pairs.sort("value", "left_name", descending=[True, False], nulls_last=True)
+    columns = ("left_name", "right_name", "value", "debiased", "p", "q", "n_left", "n_right", "note")
+    filled = [one for one in columns if one in frame.columns and frame[one].null_count() < len(frame)]
+    frame = frame.select(filled)
+    key = f"pairs_{shown.dataset}_{shown.subject}_{shown.measure}"
+
+    def clicked() -> None:
+        for row in widgets.selected_rows(key):
+            address.write(left=frame["left_name"][row], right=frame["right_name"][row])
+
+    widgets.table(
+        frame, key=key, name=f"{shown.measure}_{shown.subject}", height=520, on_select=clicked,
+        columns={"value": st.column_config.NumberColumn(shown.title, format="%.4g")},
+        alt=f"All pairs of subsets of {shown.subject} by {shown.title}",
+    )  # fmt: skip
+
+
+main()

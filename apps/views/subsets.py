@@ -1,0 +1,225 @@
+"""Subsets: the classes of a data set, the meta-graph of one, its table, and one subset with its items."""
+
+from __future__ import annotations
+
+import polars as pl
+import streamlit as st
+
+import address
+import gateway
+import jobs
+import widgets
+from shiftlab import figures
+from widgets import literal, plain
+
+_ITEMS_PER_PAGE = 24
+_EDGE = 0.2
+
+
+def main() -> None:
+    widgets.heading(
+        "Subsets",
+        "A class in its contexts, such as cat(sofa). Two subsets are joined where they share items.",
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        dataset = widgets.pick_dataset()
+        if dataset is None:
+            return
+        subject = widgets.pick_class(dataset)
+        if subject is None:
+            return
+        edge = _edge()
+    nodes = gateway.rows("page_subsets", dataset=dataset, **{"class": subject})
+    pairs = gateway.rows("page_pairs", dataset=dataset, **{"class": subject})
+    name = _chosen(nodes)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        _graph(dataset, subject, nodes, pairs, name, edge)
+    with right:
+        _subset(dataset, subject, nodes, name)
+    st.subheader(f"All subsets of {plain(subject)}", anchor=False)
+    _table(dataset, subject, nodes)
+
+
+def _edge() -> float:
+    steps = [f"{one / 20:.2f}" for one in range(1, 20)]
+    given = address.select(
+        "Edges from an overlap of", "edge", steps, default=f"{_EDGE:.2f}", widget=st.select_slider,
+        help="Overlap coefficient: shared items over those of the smaller subset. MetaShift draws edges from 0.2.",
+        width=280,
+    )  # fmt: skip
+    return float(given)
+
+
+def _chosen(nodes: pl.DataFrame) -> str | None:
+    """The subset that the URL names; none until one is chosen."""
+    given = address.text("subset")
+    if given and given not in nodes["name"].to_list():
+        address.choice("subset", ["", *nodes["name"].to_list()], noun="subset")
+        return None
+    return given or None
+
+
+def _graph(
+    dataset: str, subject: str, nodes: pl.DataFrame, pairs: pl.DataFrame, name: str | None, edge: float
+) -> None:
+    edges = pairs.filter(pl.col("overlap") >= edge)
+    placed = nodes.filter(pl.col("x").is_not_null())
+    if placed.is_empty():
+        widgets.empty_state("No meta-graph", "The subsets of this class have no stored positions; build them again:",
+                            ["subsets", "build", dataset])  # fmt: skip
+        return
+    key = f"graph_{dataset}_{subject}"
+    communities = placed.group_by("community").len().filter(pl.col("len") > 1).height
+    option = figures.meta_graph(placed, edges, selected=name) | {"height": 640}
+    below = widgets.chart(
+        option, key=key, name=f"meta_graph_{subject}", export=figures.meta_graph_drawing(placed, edges),
+        alt=f"Meta-graph of {subject}: {len(placed)} subsets, {len(edges)} edges, {communities} communities. "
+        "The table below lists the same subsets.",
+        on_select=lambda: _clicked(key, placed["name"].to_list()),
+    )  # fmt: skip
+    st.caption(
+        f"{len(placed)} subsets, {len(edges)} edges, {communities} communities (found at an overlap of 0.2). "
+        "Size: items. Colour and shape: community. Width: overlap. Subsets without an edge stand below. "
+        "Click a subset to see it; scroll to zoom, drag to move."
+    )
+    with below:
+        widgets.copy_as(
+            cli=["subsets", "graph", subject, "--dataset", dataset],
+            sql=f"from subset_distances where dataset = {literal(dataset)} and class = {literal(subject)}",
+            python=f'from shiftlab import subsets\n\nsubsets.graph(cat.store, "{subject}", "{dataset}")',
+        )
+        st.page_link(
+            widgets.SHIFT, label=f"Shift between subsets of {plain(subject)}", icon=":material/grid_on:",
+            query_params={"dataset": dataset, "class": subject},
+        )  # fmt: skip
+
+
+def _clicked(key: str, names: list[str]) -> None:
+    for part in st.session_state[key]["selection"].get("selected", []):
+        at = part.get("data_indices") or []
+        if part.get("data_type") == "node" and at and at[0] < len(names):
+            address.write(subset=names[at[0]], page=None)
+
+
+def _table(dataset: str, subject: str, nodes: pl.DataFrame) -> None:
+    where = address.typed(
+        "Filter by a SQL predicate", "where", placeholder="n > 100 and degree > 2",
+        help="Over the columns of the view subsets; the command line takes the same: shiftlab subsets list --where",
+    )  # fmt: skip
+    words = ["subsets", "list", "--dataset", dataset, "--class", subject]
+    condition = f"dataset = {literal(dataset)} and class = {literal(subject)} and kept"
+    shown = widgets.filled(nodes.drop("x", "y", "subset_id").with_columns(pl.col("community") + 1))
+    if where.strip():
+        words, condition = [*words, f"--where={where}"], f"{condition} and ({where})"
+        try:
+            names = jobs.rows(words).frame["name"].to_list()
+        except jobs.CommandError as error:
+            st.error(f"**The filter was refused.** {plain(str(error))}", icon=":material/error:")
+            return
+        shown = shown.filter(pl.col("name").is_in(names))
+        st.caption(f"{len(shown)} of {len(nodes)} subsets fit.")
+    key = f"subsets_table_{dataset}_{subject}"
+
+    def clicked() -> None:
+        for row in widgets.selected_rows(key):
+            address.write(subset=shown["name"][row], page=None)
+
+    below = widgets.table(
+        shown, key=key, name=f"subsets_{subject}", on_select=clicked, alt=f"Subsets of {subject}",
+        columns={"n": st.column_config.NumberColumn("items", format="localized")},
+    )  # fmt: skip
+    with below:
+        widgets.copy_as(
+            cli=words,
+            sql=f"from subsets where {condition}",
+            python=f'cat.sql("""from subsets where {condition}""").pl()',
+        )
+
+
+def _subset(dataset: str, subject: str, nodes: pl.DataFrame, name: str | None) -> None:
+    if name is None:
+        with st.container(border=True):
+            st.markdown("**Choose a subset** in the graph or in the table to see its items and neighbours.")
+            largest = nodes.sort("n", descending=True).head(6)
+            st.caption("The largest:")
+            for one, n in largest.select("name", "n").iter_rows():
+                st.page_link(
+                    widgets.SUBSETS, label=f"{plain(one)}, {n:,} items", icon=":material/folder:",
+                    query_params={"dataset": dataset, "class": subject, "subset": one},
+                )  # fmt: skip
+        return
+    one = nodes.filter(pl.col("name") == name).row(0, named=True)
+    st.subheader(plain(name), anchor=False)
+    with st.container(horizontal=True):
+        st.metric("Items", f"{one['n']:,}")
+        st.metric("Edges", one["degree"])
+        st.metric("Community", "none" if one["community"] is None else one["community"] + 1)
+    if one["mirror_of"]:
+        st.caption(f"The same items as {plain(one['mirror_of'])}, seen from the other class.")
+    view = address.select(
+        "Show", "view", ["neighbours", "items"], widget=st.segmented_control, label_visibility="collapsed"
+    )
+    if view == "neighbours":
+        _neighbours(dataset, name, one["subset_id"])
+    else:
+        _items(dataset, name, one["subset_id"], one["n"])
+
+
+def _neighbours(dataset: str, name: str, subset_id: int) -> None:
+    frame = gateway.rows("subset_neighbours", subset_id=subset_id)
+    if frame.is_empty():
+        st.info("It shares no item with another subset of its class.", icon=":material/info:")
+        return
+    key = f"neighbours_{dataset}_{name}"
+
+    def clicked() -> None:
+        for row in widgets.selected_rows(key):
+            st.session_state["_go"] = {"dataset": dataset, "left": name, "right": frame["neighbour"][row]}
+
+    st.caption("Nearest first. Click a row to compare the two.")
+    shown = widgets.filled(frame.drop("spectral_valid", "note"))
+    below = widgets.table(
+        shown,
+        key=key,
+        name="neighbours",
+        height=420,
+        on_select=clicked,
+        alt=f"Subsets that share items with {name}",
+    )
+    if going := st.session_state.pop("_go", None):
+        st.switch_page(widgets.PAIR, query_params=going)
+    with below:
+        widgets.copy_as(
+            cli=["subsets", "show", name, "--dataset", dataset],
+            sql=f"from subset_pairs where dataset = {literal(dataset)} and {literal(name)} in (left_name, right_name)\n"
+            "order by overlap desc",
+            python=f'from shiftlab import subsets\n\nsubsets.neighbours(cat.store, "{name}", "{dataset}")',
+        )
+
+
+def _items(dataset: str, name: str, subset_id: int, n: int) -> None:
+    pages = max(1, -(-n // _ITEMS_PER_PAGE))
+    page = int(address.choice("page", [str(one) for one in range(1, pages + 1)], noun="page"))
+    frame = gateway.rows(
+        "page_items", subset_id=subset_id, limit=_ITEMS_PER_PAGE, offset=(page - 1) * _ITEMS_PER_PAGE
+    )
+    shown = widgets.filled(frame.drop("item_id"))
+    key = "subsets_page"
+    st.session_state[key] = page
+    below = widgets.table(
+        shown, key=f"items_{dataset}_{name}", name="items", height=420, alt=f"Items of {name}, page {page}"
+    )
+    st.pagination(pages, key=key, on_change=lambda: address.write(page=str(st.session_state[key])))
+    last = min(n, page * _ITEMS_PER_PAGE)
+    st.caption(f"Items {(page - 1) * _ITEMS_PER_PAGE + 1:,} to {last:,} of {n:,}.")
+    with below:
+        widgets.copy_as(
+            cli=["subsets", "show", name, "--dataset", dataset, "--items"],
+            sql="select i.external_id from membership m join item i using (item_id) join subset s using (subset_id)\n"
+            f"where s.dataset = {literal(dataset)} and s.name = {literal(name)} order by i.external_id",
+            python=f'from shiftlab import subsets\n\nsubsets.members(cat.store, "{name}", "{dataset}")',
+        )
+
+
+main()

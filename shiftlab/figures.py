@@ -1,0 +1,447 @@
+"""Figures of ShiftLab: frames in, specifications out. The explorer, the command line and reports share them.
+
+Altair charts for everything that is exported; ECharts options (plain dictionaries) for the network and for
+matrices too large for one mark a cell. Colours: viridis for distances, a diverging scale only for signed
+values, the palette of Okabe and Ito for groups, with a shape or a label beside every colour.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import altair as alt
+    import polars as pl
+
+    Drawn = alt.Chart | alt.LayerChart | alt.FacetChart
+
+# Okabe and Ito (2008), without black and yellow, which vanish on a dark or a light page.
+GROUP_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999933", "#AA4499")
+GROUP_SHAPES = ("circle", "rect", "triangle", "diamond", "roundRect", "pin", "arrow", "circle", "circle")
+OTHER_COLOUR = "#8a8f98"
+LEFT_COLOUR, RIGHT_COLOUR = "#3487c2", "#e08214"
+MARK_COLOUR = "#ff3b30"
+NO_VALUE_COLOUR = "#8a8f9833"
+_ALONE_PER_ROW = 8
+ALTAIR_CELLS = 100
+"""Subsets up to which a matrix is drawn by Altair, which exports it as it is shown."""
+
+# What lies between the parentheses of cat(sofa): within one class the context says it all.
+_CONTEXT = "slice(datum.label, indexof(datum.label, '(') + 1, length(datum.label) - 1)"
+
+
+def matrix(
+    pairs: pl.DataFrame,
+    order: Sequence[str],
+    title: str,
+    *,
+    signed: bool = False,
+    selected: Sequence[str] = (),
+) -> Drawn:
+    """Heat map of all pairs of subsets of one class, a cell a pair, clicks as the selection ``cell``.
+
+    `pairs`: left_name, right_name, value (null where undefined), one row per unordered pair; further columns
+    n_left, n_right, p, note are told in the tooltip. `order`: names of the subsets along both axes.
+    `selected`: the two names of a pair to be marked.
+    """
+    import altair as alt
+
+    cells = square(pairs)
+    scale = alt.Scale(scheme="blueorange", domainMid=0) if signed else alt.Scale(scheme="viridis")
+    click = alt.selection_point(name="cell", fields=["left_name", "right_name"])
+    colour = alt.when("isValid(datum.value)").then(
+        alt.Color(
+            "value:Q",
+            title=title,
+            scale=scale,
+            legend=alt.Legend(orient="top", gradientLength=260, format=".3~g", titleOrient="left"),
+        )
+    )
+    told = ("left_name", "right_name", "value", "n_left", "n_right", "p", "note")
+    known = [_told(name, cells[name].dtype.is_float()) for name in told if name in cells.columns]
+    axis = alt.Axis(labelExpr=_CONTEXT, labelFontSize=_label_size(len(order)), labelLimit=110, title=None, grid=False,
+                    domain=False, ticks=False, labelOverlap=False)  # fmt: skip
+    place: dict[str, Any] = {"sort": None, "scale": alt.Scale(domain=list(order), paddingInner=0.04)}
+    base = alt.Chart(cells).encode(
+        x=alt.X("right_name:N", axis=axis.copy(), **place), y=alt.Y("left_name:N", axis=axis.copy(), **place)
+    )
+    marked = " || ".join(
+        f"(datum.left_name === {json.dumps(a)} && datum.right_name === {json.dumps(b)})"
+        for a, b in (selected, tuple(selected)[::-1])
+    ) if len(selected) == 2 else "false"  # fmt: skip
+    drawn = base.mark_rect(cursor="pointer", stroke=MARK_COLOUR).encode(
+        color=colour.otherwise(alt.value(NO_VALUE_COLOUR)),
+        strokeWidth=alt.when(marked).then(alt.value(3)).otherwise(alt.value(0)),
+        order=alt.Order("marked:Q"),
+        tooltip=known,
+    )
+    side = max(260, min(760, 17 * len(order)))
+    return (
+        drawn.transform_calculate(marked=f"({marked}) ? 1 : 0")
+        .add_params(click)
+        .properties(height=side + 110, width=side)
+    )
+
+
+def large_matrix(pairs: pl.DataFrame, order: Sequence[str], title: str) -> dict[str, Any]:
+    """The same as an ECharts option, for more than `ALTAIR_CELLS` subsets; rows of its source as `square` gives."""
+    cells = square(pairs).select("right_name", "left_name", "value")
+    finite = cells["value"].drop_nulls().to_numpy()
+    axis: dict[str, Any] = {
+        "type": "category",
+        "data": list(order),
+        "axisLabel": {"fontSize": 8, "interval": "auto"},
+    }
+    return {
+        "animation": False,
+        "tooltip": {"formatter": f"{{@left_name}} and {{@right_name}}<br>{title} {{@value}}"},
+        "grid": {"left": 110, "right": 20, "top": 10, "bottom": 130},
+        "xAxis": {**axis, "axisLabel": {**axis["axisLabel"], "rotate": 90}},
+        "yAxis": {**axis, "inverse": True},
+        "visualMap": {
+            "min": float(finite.min()) if len(finite) else 0.0,
+            "max": float(finite.max()) if len(finite) else 1.0,
+            "dimension": 2, "calculable": True, "orient": "horizontal", "left": "center", "bottom": 0, "precision": 3,
+            "inRange": {"color": ["#440154", "#3b528b", "#21918c", "#5ec962", "#fde725"]},
+        },
+        "dataset": {"source": cells},
+        "series": [{"type": "heatmap", "selectedMode": "single", "progressive": 0,
+                    "encode": {"x": "right_name", "y": "left_name", "value": "value"}}],
+    }  # fmt: skip
+
+
+def square(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Both halves of a symmetric matrix from one row per unordered pair."""
+    import polars as pl
+
+    swap = {"left_name": "right_name", "right_name": "left_name", "n_left": "n_right", "n_right": "n_left"}
+    other = pairs.rename({a: b for a, b in swap.items() if a in pairs.columns}).select(pairs.columns)
+    return pl.concat([pairs, other])
+
+
+def meta_graph(nodes: pl.DataFrame, edges: pl.DataFrame, *, selected: str | None = None) -> dict[str, Any]:
+    """Meta-graph of one class as an ECharts option; the data index of a node is its row in `nodes`.
+
+    `nodes`: name, context, n, community, x, y. `edges`: left_name, right_name, overlap. Colour and shape tell
+    the community; edges within one have its colour, those between are grey, and the width grows with the
+    overlap (Liang & Zou, MetaShift, ICLR 2022, figure 1). Places are those of `graph_places`.
+    """
+    groups = _groups(nodes)
+    places = graph_places(nodes, edges)
+    shown = sorted(set(groups.values()))
+    series = {
+        "type": "graph", "layout": "none", "roam": True, "scaleLimit": {"min": 0.6, "max": 8},
+        "selectedMode": "single", "width": "84%", "left": "6%", "top": 16,
+        "data": _graph_nodes(nodes, places, groups, selected),
+        "links": _graph_links(edges, groups),
+        "categories": [{"name": _group_name(one)} for one in range(len(GROUP_COLOURS) + 1)],
+        "label": {"position": "right", "fontSize": 11},
+        "labelLayout": {"hideOverlap": True},
+        "emphasis": {"focus": "adjacency", "lineStyle": {"width": 3}},
+        "select": {"itemStyle": {"borderColor": MARK_COLOUR, "borderWidth": 4}},
+        "lineStyle": {"curveness": 0.08},
+    }  # fmt: skip
+    return {
+        "animation": False,
+        "tooltip": {"formatter": "{b}: {c}"},
+        "color": [*GROUP_COLOURS, OTHER_COLOUR],
+        "legend": {"bottom": 0, "type": "scroll", "data": [_group_name(one) for one in shown]},
+        "series": [series],
+    }
+
+
+def _graph_nodes(
+    nodes: pl.DataFrame, places: pl.DataFrame, groups: Mapping[str, int], selected: str | None
+) -> list[dict[str, Any]]:
+    largest = max(1, int(nodes["n"].max() or 1))  # type: ignore[arg-type]
+    found = []
+    for row, (x, y) in zip(nodes.iter_rows(named=True), places.select("x", "y").iter_rows(), strict=True):
+        group, chosen = groups[row["name"]], row["name"] == selected
+        label = {"show": True, "formatter": row["context"] or row["name"]}
+        border = {"borderColor": MARK_COLOUR, "borderWidth": 4} if chosen else {"borderColor": "#ffffff99"}
+        found.append(
+            {
+                "name": row["name"],
+                "value": row["n"],
+                "x": 1000 * x,
+                "y": 1060 * y,
+                "symbolSize": 8 + 24 * (row["n"] / largest) ** 0.5,
+                "symbol": GROUP_SHAPES[group],
+                "category": group,
+                "label": label | ({"fontWeight": "bold", "fontSize": 13} if chosen else {}),
+                "itemStyle": border,
+            }
+        )
+    return found
+
+
+def _graph_links(edges: pl.DataFrame, groups: Mapping[str, int]) -> list[dict[str, Any]]:
+    found = []
+    for left, right, overlap in edges.select("left_name", "right_name", "overlap").iter_rows():
+        within = groups[left] == groups[right]
+        style = {
+            "width": 0.4 + 4 * overlap**2,
+            "opacity": 0.7 if within else 0.3,
+            "color": _colour(groups[left]) if within else OTHER_COLOUR,
+        }
+        found.append({"source": left, "target": right, "value": round(overlap, 3), "lineStyle": style})
+    return found
+
+
+def graph_places(nodes: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame:
+    """Where the nodes are drawn: name, x, y in [0, 1], in the order of `nodes`.
+
+    The stored positions, drawn apart where they crowd (each coordinate is the mean of its value and its rank,
+    so the order along both axes stays); nodes without an edge stand in rows below.
+    """
+    import polars as pl
+
+    joined = pl.col("name").is_in(pl.concat([edges["left_name"], edges["right_name"]]).unique().to_list())
+    at = nodes.select("name", "x", "y").with_row_index("row")
+    inside, alone = at.filter(joined), at.filter(~joined).sort("name")
+    rows = -(-len(alone) // _ALONE_PER_ROW)
+    bottom = 1.0 if len(inside) == 0 else 1.0 - 0.09 * rows
+    spread = [
+        ((pl.col(c) - pl.col(c).min()) / pl.max_horizontal(pl.col(c).max() - pl.col(c).min(), pl.lit(1e-9))
+         + (pl.col(c).rank("ordinal") - 1) / pl.max_horizontal(pl.len() - 1, pl.lit(1))) / 2
+        for c in ("x", "y")
+    ]  # fmt: skip
+    placed = inside.with_columns(x=spread[0], y=spread[1] * max(0.3, bottom - 0.08))
+    number = pl.int_range(pl.len())
+    below = alone.with_columns(
+        x=(number % _ALONE_PER_ROW + 0.5) / min(_ALONE_PER_ROW, max(1, len(alone))),
+        y=bottom + 0.09 * (number // _ALONE_PER_ROW + 1) - 0.045,
+    )
+    return pl.concat([placed, below.select(placed.columns)]).sort("row").drop("row")
+
+
+def meta_graph_drawing(nodes: pl.DataFrame, edges: pl.DataFrame) -> Drawn:
+    """The same meta-graph at the same places as an Altair chart, for export and print."""
+    import altair as alt
+
+    at = graph_places(nodes, edges)
+    placed = _with_group(nodes.drop("x", "y").join(at, on="name"))
+    lines = edges.join(at, left_on="left_name", right_on="name").join(
+        at.rename({"x": "x2", "y": "y2"}), left_on="right_name", right_on="name"
+    )
+    place: dict[str, Any] = {
+        "x": alt.X("x:Q", axis=None),
+        "y": alt.Y("y:Q", axis=None, scale=alt.Scale(reverse=True)),
+    }
+    width = alt.StrokeWidth("overlap:Q", legend=None, scale=alt.Scale(range=[0.2, 4]))
+    rules = alt.Chart(lines).mark_rule(color=OTHER_COLOUR, opacity=0.4)
+    points = alt.Chart(placed).mark_point(filled=True, opacity=1)
+    labels = alt.Chart(placed).mark_text(dy=-11, fontSize=10)
+    return alt.layer(
+        rules.encode(**place, x2="x2:Q", y2="y2:Q", strokeWidth=width),
+        points.encode(**place, **_group_channels(placed), tooltip=["name", "n", "group"]),
+        labels.encode(**place, text="context:N"),
+    ).properties(width=760, height=560)
+
+
+def object_shares(shares: pl.DataFrame, left: str, right: str, *, most: int = 20) -> Drawn:
+    """Which objects the items of two subsets show: two points a row, joined, the largest difference first.
+
+    `shares`: object, left_share, right_share (shares of items in [0, 1]), in the order wanted.
+    """
+    import altair as alt
+    import polars as pl
+
+    top = shares.head(most)
+    order = top["object"].to_list()
+    long = top.unpivot(
+        ["left_share", "right_share"], index="object", variable_name="side", value_name="share"
+    ).with_columns(pl.col("side").replace_strict({"left_share": left, "right_share": right}))
+    y = alt.Y("object:N", sort=order, title=None, axis=alt.Axis(labelLimit=140, labelOverlap=False))
+    rules = alt.Chart(top).mark_rule(color=OTHER_COLOUR, strokeWidth=2).encode(
+        y=y, x=alt.X("left_share:Q", title="Share of the items that show it", axis=alt.Axis(format="%")),
+        x2="right_share:Q",
+    )  # fmt: skip
+    pair: dict[str, Any] = {"domain": [left, right]}
+    points = alt.Chart(long).mark_point(filled=True, size=90, opacity=1).encode(
+        y=y,
+        x="share:Q",
+        color=alt.Color("side:N", title=None, scale=alt.Scale(**pair, range=[LEFT_COLOUR, RIGHT_COLOUR]),
+                        legend=alt.Legend(orient="top")),
+        shape=alt.Shape("side:N", title=None, scale=alt.Scale(**pair, range=["circle", "diamond"])),
+        tooltip=["object", "side", alt.Tooltip("share", format=".1%")],
+    )  # fmt: skip
+    return alt.layer(rules, points).properties(height=90 + 21 * len(order))
+
+
+def against_chance(scores: pl.DataFrame) -> Drawn:
+    """Each score beside what chance gives, both as a share of the observed value, so measures share one axis.
+
+    `scores`: label, value, ci_low, ci_high, null_mean, null_q95; rows without a positive value are left out.
+    """
+    import altair as alt
+    import polars as pl
+
+    names = ("value", "ci_low", "ci_high", "null_mean", "null_q95")
+    share = scores.filter(pl.col("value") > 0).with_columns(
+        (pl.col(name) / pl.col("value")).alias(f"{name}_share") for name in names
+    )
+    y = alt.Y(
+        "label:N",
+        sort=scores["label"].to_list(),
+        title=None,
+        axis=alt.Axis(labelLimit=220, labelOverlap=False),
+    )
+    tips = [
+        alt.Tooltip("label", title="measure"),
+        *(alt.Tooltip(n, title=n.replace("_", " "), format=".3~g") for n in names),
+    ]
+    base = alt.Chart(share).encode(y=y, tooltip=tips)
+    chance = base.mark_bar(color=OTHER_COLOUR, opacity=0.35, height=12).encode(
+        x=alt.X("zero:Q", title="Share of the observed value (grey: 95 % of random splits stay below)"),
+        x2="null_q95_share:Q",
+    ).transform_calculate(zero="0")  # fmt: skip
+    mean = base.mark_tick(color=OTHER_COLOUR, thickness=3, height=14).encode(x="null_mean_share:Q")
+    interval = base.mark_rule(color=LEFT_COLOUR, strokeWidth=2.5).encode(
+        x="ci_low_share:Q", x2="ci_high_share:Q"
+    )
+    value = base.mark_point(filled=True, size=110, color=RIGHT_COLOUR, shape="diamond", opacity=1).encode(
+        x="value_share:Q"
+    )
+    return alt.layer(chance, mean, interval, value).properties(height=70 + 26 * len(share))
+
+
+def subset_map(points: pl.DataFrame, *, selected: Sequence[str] = ()) -> Drawn:
+    """Map of subsets whose distances approximate a measure's; a brush as the selection ``brush``.
+
+    `points`: name, context, n, community, x, y. The axes have no unit of their own and share one scale.
+    """
+    import altair as alt
+    import polars as pl
+
+    placed = _with_group(points)
+    low, high = ([float(getattr(points[c], end)()) for c in ("x", "y")] for end in ("min", "max"))
+    half = 0.55 * (max(b - a for a, b in zip(low, high, strict=True)) or 1.0)
+    axis = alt.Axis(labels=False, ticks=False, grid=True)
+
+    def channel(kind: Any, name: str, a: float, b: float) -> Any:
+        scale = alt.Scale(domain=[(a + b) / 2 - half, (a + b) / 2 + half], nice=False)
+        return kind(f"{name}:Q", title=None, scale=scale, axis=axis)
+
+    place = {"x": channel(alt.X, "x", low[0], high[0]), "y": channel(alt.Y, "y", low[1], high[1])}
+    drawn = alt.Chart(placed).mark_point(filled=True, opacity=0.95)
+    drawn = drawn.encode(**place, **_group_channels(placed), tooltip=["name", "n", "group"])
+    labels = alt.Chart(placed).mark_text(dy=-12, fontSize=10, color=OTHER_COLOUR)
+    layers = [
+        drawn.add_params(alt.selection_interval(name="brush")),
+        labels.encode(**place, text="context:N"),
+    ]
+    if selected:
+        ring = alt.Chart(placed.filter(pl.col("name").is_in(list(selected))))
+        ring = ring.mark_point(size=620, stroke=MARK_COLOUR, strokeWidth=3, filled=False)
+        layers.append(ring.encode(**place))
+    return alt.layer(*layers).properties(height=620)
+
+
+def of_rows(frame: pl.DataFrame, *, most: int = 5000) -> Drawn | None:
+    """A first chart of any table: bars of its first number by its first text, or one number against another."""
+    import altair as alt
+
+    texts = [name for name, kind in frame.schema.items() if not kind.is_numeric() and not kind.is_nested()]
+    numbers = [name for name, kind in frame.schema.items() if kind.is_numeric()]
+    if not numbers or len(frame) < 2:
+        return None
+    top = frame.head(most)
+    if texts and len(top) <= 60 and top[texts[0]].n_unique() == len(top):
+        order = [str(one) for one in top[texts[0]]]
+        y = alt.Y(_field(texts[0], "N"), sort=order, title=texts[0], axis=alt.Axis(labelLimit=200))
+        bars = (
+            alt.Chart(top)
+            .mark_bar(color=LEFT_COLOUR)
+            .encode(y=y, x=alt.X(_field(numbers[0], "Q"), title=numbers[0]))
+        )
+        return bars.properties(height=70 + 18 * len(order))
+    if len(numbers) >= 2:
+        x, against = (
+            alt.X(_field(numbers[0], "Q"), title=numbers[0]),
+            alt.Y(_field(numbers[1], "Q"), title=numbers[1]),
+        )
+        points = alt.Chart(top).mark_point(color=LEFT_COLOUR, filled=True, opacity=0.6)
+        return points.encode(x=x, y=against).properties(height=380)
+    bins = alt.X(_field(numbers[0], "Q"), bin=alt.Bin(maxbins=40), title=numbers[0])
+    return (
+        alt.Chart(top)
+        .mark_bar(color=LEFT_COLOUR)
+        .encode(x=bins, y=alt.Y("count()", title="rows"))
+        .properties(height=320)
+    )
+
+
+def image(chart: Any, kind: str, *, background: str = "white") -> bytes:
+    """A chart as ``png`` (twice the size, for print), ``svg`` or ``json``.
+
+    Raises `ImportError` for png and svg without vl-convert (the extra ``figures``).
+    """
+    import altair as alt
+
+    with alt.data_transformers.disable_max_rows():
+        spec = chart.properties(background=background).to_dict()
+    if kind == "json":
+        return json.dumps(spec).encode()
+    import vl_convert
+
+    if kind == "svg":
+        return str(vl_convert.vegalite_to_svg(spec)).encode()
+    return bytes(vl_convert.vegalite_to_png(spec, scale=2))
+
+
+def _groups(nodes: pl.DataFrame) -> dict[str, int]:
+    """Number of the colour of each node; the last, grey one is for communities of one and those beyond the palette."""
+    last = len(GROUP_COLOURS)
+    sizes = dict(nodes.group_by("community").len().iter_rows())
+    return {
+        name: last if community is None or sizes[community] == 1 else min(int(community), last)
+        for name, community in nodes.select("name", "community").iter_rows()
+    }
+
+
+def _with_group(nodes: pl.DataFrame) -> pl.DataFrame:
+    import polars as pl
+
+    names = {name: _group_name(group) for name, group in _groups(nodes).items()}
+    return nodes.with_columns(pl.col("name").replace_strict(names, default="").alias("group"))
+
+
+def _group_channels(nodes: pl.DataFrame) -> dict[str, Any]:
+    """Colour and shape by the column group, size by n."""
+    import altair as alt
+
+    numbers = sorted(set(_groups(nodes).values()))
+    colours = alt.Scale(domain=[_group_name(one) for one in numbers], range=[_colour(one) for one in numbers])
+    return {
+        "color": alt.Color("group:N", title="Community", scale=colours),
+        "shape": alt.Shape("group:N", title="Community", scale=alt.Scale(domain=colours.domain)),
+        "size": alt.Size("n:Q", title="Items", scale=alt.Scale(range=[30, 500])),
+    }
+
+
+def _group_name(group: int) -> str:
+    return "alone or small" if group >= len(GROUP_COLOURS) else f"community {group + 1}"
+
+
+def _colour(group: int) -> str:
+    return OTHER_COLOUR if group >= len(GROUP_COLOURS) else GROUP_COLOURS[group]
+
+
+def _label_size(n: int) -> int:
+    return 11 if n <= 40 else 9 if n <= 70 else 7
+
+
+def _told(name: str, measured: bool) -> alt.Tooltip:
+    import altair as alt
+
+    title = name.replace("_", " ")
+    return alt.Tooltip(name, title=title, format=".3~g") if measured else alt.Tooltip(name, title=title)
+
+
+def _field(name: str, kind: str) -> str:
+    """A column's name as Altair takes it, with the characters that it would read as structure escaped."""
+    escaped = "".join("\\" + one if one in ".[]:\\" else one for one in name)
+    return f"{escaped}:{kind}"
