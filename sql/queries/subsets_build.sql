@@ -100,7 +100,7 @@ create table subset_row as
 with content as (
     select subset_no, bit_xor(key) as content from member join item_key using (item_id) group by subset_no
 )
-select c.subset_no, c.name, c.class, c.context, c.n,
+select c.subset_no, c.name, c.class, c.context, c.n, dense_rank() over (order by c.class)::integer as class_no,
        count(*) over (partition by c.class) >= $min_subsets as kept,
        m.subset_no as mirror_no, t.content
 from candidate c
@@ -111,11 +111,11 @@ left join candidate m on $mirrors and m.class = c.context and m.context = c.clas
 -- Pairs of kept subsets of one class that share items. The edge is decided in integers: ties stay.
 create table overlap as
 with kept as (
-    select k.subset_no, k.class, m.item_id from subset_row k join member m using (subset_no) where k.kept
+    select m.subset_no, k.class_no, m.item_id from subset_row k join member m using (subset_no) where k.kept
 ),
 shared as (
     select a.subset_no as left_no, b.subset_no as right_no, count(*)::integer as n_both
-    from kept a join kept b on a.class = b.class and a.item_id = b.item_id and a.subset_no < b.subset_no
+    from kept a join kept b on a.class_no = b.class_no and a.item_id = b.item_id and a.subset_no < b.subset_no
     group by all
 )
 select left_no, right_no, n_both,
