@@ -20,6 +20,9 @@ DepthFrom = Literal["graph", "file order", "unknown"]
 
 MAX_TENSOR_BYTES = 4 << 30  # one convolution weight; the largest published ones are below 0.2 GB
 MAX_KERNEL = 64  # edge of a kernel; a larger "kernel" is some other 4-D tensor
+_AXES = {  # where O, I, kh, kw lie in each order
+    "OIHW": (0, 1, 2, 3), "HWIO": (3, 2, 0, 1), "OHWI": (0, 3, 1, 2), "HWOI": (2, 3, 0, 1), "1HWC": (3, 0, 1, 2),
+}  # fmt: skip
 _BOMB_BYTES, _BOMB_RATIO = 64 << 20, 200  # an entry that inflates beyond both is not a weight file
 
 
@@ -130,22 +133,17 @@ def guess_axis_order(shape: tuple[int, ...]) -> Literal["OIHW", "HWIO"] | None:
     return "OIHW" if last else "HWIO"
 
 
+def oihw_shape(shape: tuple[int, ...], axis_order: str) -> tuple[int, ...]:
+    """The (O, I, kh, kw) that a stored shape becomes; "HWOI" is Keras' transposed convolution."""
+    if axis_order == "HWCM":
+        return shape[2] * shape[3], 1, shape[0], shape[1]
+    return tuple(shape[axis] for axis in _AXES[axis_order])
+
+
 def to_oihw(weight: np.ndarray, axis_order: str) -> np.ndarray:
     """Bring a 4-D weight to (O, I, kh, kw). "HWCM" and "1HWC" are the depthwise layouts (I = 1)."""
-    if axis_order == "OIHW":
-        moved = weight
-    elif axis_order == "HWIO":
-        moved = weight.transpose(3, 2, 0, 1)
-    elif axis_order == "OHWI":
-        moved = weight.transpose(0, 3, 1, 2)
-    elif axis_order == "HWCM":
-        height, width, channels, multiplier = weight.shape
-        moved = weight.transpose(2, 3, 0, 1).reshape(channels * multiplier, 1, height, width)
-    elif axis_order == "1HWC":
-        moved = weight.transpose(3, 0, 1, 2)
-    else:
-        raise ValueError(f"axis_order: unknown {axis_order!r}")
-    return np.ascontiguousarray(moved)
+    moved = weight.transpose(_AXES["HWOI" if axis_order == "HWCM" else axis_order])
+    return np.ascontiguousarray(moved).reshape(oihw_shape(weight.shape, axis_order))
 
 
 def transposed_to_oihw(weight: np.ndarray, groups: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from shiftlab.readers.weights_record import (
     as_float,
     guess_axis_order,
     is_kernel_shape,
+    oihw_shape,
     to_oihw,
 )
 
@@ -50,7 +51,7 @@ def state_layers(path: Path, tensors: Sequence[StateTensor], axis_order: str | N
         if not np.issubdtype(np.dtype(_plain(tensor.dtype)), np.floating):
             yield SkippedLayer(tensor.name, f"{tensor.dtype} weights without a scale")
             continue
-        if not is_kernel_shape(to_oihw(np.broadcast_to(np.float32(0), tensor.shape), order).shape):
+        if not is_kernel_shape(oihw_shape(tensor.shape, order)):
             yield SkippedLayer(tensor.name, f"shape {tensor.shape} is no convolution kernel")
             continue
         weight = to_oihw(as_float(tensor.load()), order)

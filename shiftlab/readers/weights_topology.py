@@ -23,6 +23,7 @@ from shiftlab.readers.weights_record import (
     SkippedLayer,
     as_float,
     is_kernel_shape,
+    oihw_shape,
     to_oihw,
 )
 
@@ -180,11 +181,10 @@ def _layer(
     if layer is not None and layer.kind not in _CONVS:
         return SkippedLayer(tensor.name, f"a 4-D variable of a {layer.kind} layer is no convolution")
     transposed = layer is not None and layer.kind == "Conv2DTranspose"
-    axis_order = "HWCM" if depthwise else "HWIO"
-    shown = np.broadcast_to(np.float32(0), tensor.shape)
-    if not is_kernel_shape(_moved(shown, axis_order, transposed).shape):
+    axis_order = "HWCM" if depthwise else "HWOI" if transposed else "HWIO"
+    if not is_kernel_shape(oihw_shape(tensor.shape, axis_order)):
         return SkippedLayer(tensor.name, f"shape {tensor.shape} is no convolution kernel")
-    weight = _moved(as_float(tensor.load()), axis_order, transposed)
+    weight = to_oihw(as_float(tensor.load()), axis_order)
     settings = layer.settings if layer is not None else {}
     kind: Kind = "depthwise" if depthwise else "conv_transpose" if transposed else "conv"
     if layer is None and not depthwise:
@@ -204,7 +204,7 @@ def _layer(
         weight=weight,
         groups=_groups(layer, tensor, depthwise),
         stride=_pair(strides) if "pointwise" not in tensor.variable else (1, 1),
-        axis_order="HWOI" if transposed else axis_order,
+        axis_order=axis_order,
         depth=depth,
         depth_from=depth_from,
         dtype=tensor.dtype,
@@ -213,10 +213,6 @@ def _layer(
         bn_scale=scale,
         notes=tuple(notes),
     )
-
-
-def _moved(weight: np.ndarray, axis_order: str, transposed: bool) -> np.ndarray:
-    return np.ascontiguousarray(weight.transpose(2, 3, 0, 1)) if transposed else to_oihw(weight, axis_order)
 
 
 def _depth(layer: LayerConfig | None, order: int) -> tuple[int | None, DepthFrom]:

@@ -23,7 +23,9 @@ def layers(items: Any) -> list[LayerRecord]:
 def test_npz_arrays_are_read_by_shape(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     oihw, hwio = rng.standard_normal((4, 2, 3, 3)), rng.standard_normal((5, 5, 2, 7)).astype("f2")
-    np.savez_compressed(tmp_path / "m.npz", a=oihw, b=hwio, bias=np.zeros(4), counts=np.ones((4, 2, 3, 3), "i4"))
+    np.savez_compressed(
+        tmp_path / "m.npz", a=oihw, b=hwio, bias=np.zeros(4), counts=np.ones((4, 2, 3, 3), "i4")
+    )
     items = list(weights_npz.read(tmp_path / "m.npz"))
     first, second = layers(items)
     np.testing.assert_array_equal(first.weight, oihw)
@@ -61,7 +63,9 @@ def test_npz_bombs_absurd_shapes_and_truncation_are_refused(tmp_path: Path) -> N
 
 
 # -- TF.js -------------------------------------------------------------------------------------------
-def tfjs(folder: Path, weights: dict[str, np.ndarray], topology: Any = None, **packing: dict[str, Any]) -> Path:
+def tfjs(
+    folder: Path, weights: dict[str, np.ndarray], topology: Any = None, **packing: dict[str, Any]
+) -> Path:
     """A TF.js model with one shard; `packing` gives the quantization of some weights."""
     specs, data = [], b""
     for name, values in weights.items():
@@ -80,7 +84,12 @@ def tfjs(folder: Path, weights: dict[str, np.ndarray], topology: Any = None, **p
 def keras_topology() -> dict[str, Any]:
     def layer(kind: str, name: str, inputs: list[str], **config: Any) -> dict[str, Any]:
         inbound = [[[source, 0, 0, {}] for source in inputs]] if inputs else []
-        return {"class_name": kind, "name": name, "config": {"name": name, **config}, "inbound_nodes": inbound}
+        return {
+            "class_name": kind,
+            "name": name,
+            "config": {"name": name, **config},
+            "inbound_nodes": inbound,
+        }
 
     layers_ = [
         layer("InputLayer", "in", []),
@@ -118,7 +127,13 @@ def test_keras_topology_gives_kind_stride_depth_and_batch_normalisation(tmp_path
     assert found["Conv2DTranspose"].weight.shape == (5, 8, 3, 3)
     depths = {name: layer.depth for name, layer in by_name.items()}
     # Levels: a, side 0; norm 1; dw 2; add 3; up 4; last 5. A transposed convolution makes no level of its own.
-    assert depths == {"a/kernel": 0, "side/kernel": 0, "dw/depthwise_kernel": 1, "up/kernel": 2, "last/kernel": 2}
+    assert depths == {
+        "a/kernel": 0,
+        "side/kernel": 0,
+        "dw/depthwise_kernel": 1,
+        "up/kernel": 2,
+        "last/kernel": 2,
+    }
 
 
 def test_a_tensorflow_graph_gives_depth_through_identities(tmp_path: Path) -> None:
@@ -134,7 +149,12 @@ def test_a_tensorflow_graph_gives_depth_through_identities(tmp_path: Path) -> No
     weights = {"w1": np.ones((3, 3, 1, 4), "f4"), "w2": np.ones((3, 3, 4, 1), "f4")}
     first, second = layers(weights_tfjs.read(tfjs(tmp_path / "m", weights, {"node": nodes})))
     assert (first.name, first.kind, first.stride, first.depth) == ("w1", "conv", (2, 2), 0)
-    assert (second.name, second.kind, second.weight.shape, second.depth) == ("w2", "depthwise", (4, 1, 3, 3), 1)
+    assert (second.name, second.kind, second.weight.shape, second.depth) == (
+        "w2",
+        "depthwise",
+        (4, 1, 3, 3),
+        1,
+    )
 
 
 def test_quantised_weights_get_their_scale_and_minimum(tmp_path: Path) -> None:
@@ -163,7 +183,10 @@ def change(path: Path, edit: Any) -> Path:
         (lambda g: g["weights"][0].update(shape=[3, 3, -1, 4]), "impossible shape"),
         (lambda g: g["weights"][0].update(shape=[99999, 99999, 9, 9]), "would take"),
         (lambda g: g["weights"][0].update(dtype="complex64"), "dtype 'complex64'"),
-        (lambda g: g["weights"][0].update(quantization={"dtype": "float32", "scale": "x"}), "no numeric scale"),
+        (
+            lambda g: g["weights"][0].update(quantization={"dtype": "float32", "scale": "x"}),
+            "no numeric scale",
+        ),
         (lambda g: g.pop("paths"), "lacks 'paths'"),
         (lambda g: g["weights"][0].pop("shape"), "lacks name, shape or dtype"),
     ],

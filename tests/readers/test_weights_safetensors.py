@@ -138,7 +138,9 @@ def test_any_header_is_read_or_refused(tmp_path_factory, header: dict[str, Any],
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 6), st.integers(1, 6), st.sampled_from([1, 3, 5])), min_size=1, max_size=4)
+    st.lists(
+        st.tuples(st.integers(1, 6), st.integers(1, 6), st.sampled_from([1, 3, 5])), min_size=1, max_size=4
+    )
 )
 @settings(max_examples=40, deadline=None)
 def test_what_is_written_is_read(tmp_path_factory, shapes: list[tuple[int, int, int]]) -> None:
