@@ -14,6 +14,8 @@ from shiftlab import __version__, safe_sql
 from shiftlab.catalog import Store
 
 if TYPE_CHECKING:
+    import shiftlab.episodes.curate
+    import shiftlab.episodes.ingest
     from shiftlab import vectors
     from shiftlab.filters.ingest import IngestedModel
     from shiftlab.shift.score import Score
@@ -115,6 +117,28 @@ class Catalog:
 
         names = [measure] if isinstance(measure, str) else measure
         return subsets.compare_subsets(self.store, left, right, space=space, measures=names, **options)
+
+    def ingest_episodes(
+        self, path: str | Path, dataset: str, *, progress: Callable[[str], None] = _silent, **options: Any
+    ) -> shiftlab.episodes.ingest.Ingested:
+        """Demonstrations of imitation learning; see `episodes.ingest.ingest_episodes`."""
+        from shiftlab.episodes import ingest
+
+        return ingest.ingest_episodes(self.store, path, dataset, progress=progress, **options)
+
+    def score_episodes(
+        self, datasets: str | Sequence[str], *, progress: Callable[[str], None] = _silent, **options: Any
+    ) -> shiftlab.episodes.Assessment:
+        """Scores of demonstrations, stored; see `episodes.stored.score_episodes`."""
+        from shiftlab.episodes import stored
+
+        return stored.score_episodes(self.store, datasets, progress=progress, **options)
+
+    def curate_episodes(self, dataset: str, name: str, **rule: Any) -> shiftlab.episodes.curate.Selection:
+        """A stored choice of episodes to keep; `rule` are the fields of `episodes.curate.Rule`."""
+        from shiftlab.episodes import curate
+
+        return curate.curate(self.store, dataset, name, curate.Rule(**rule))
 
     def matrix(self, measure: str, **options: Any) -> Matrix:
         """All pairs of a class, or of the subsets of a predicate, stored; see `shift.subsets.subset_matrix`."""

@@ -23,6 +23,7 @@ _COMMANDS = {
     "subsets": "shiftlab.cli.subsets:subsets",
     "shift": "shiftlab.cli.shift:shift",
     "filters": "shiftlab.cli.filters:filters",
+    "episodes": "shiftlab.cli.episodes:episodes",
     "measures": "shiftlab.cli.measures:measures",
     "sql": "shiftlab.cli.sql:sql",
     "explore": "shiftlab.cli.explore:explore",

@@ -8,7 +8,13 @@ from shiftlab.cli import LazyGroup
 from shiftlab.cli.settings import Settings, common
 
 
-@click.group(cls=LazyGroup, lazy={"models": "shiftlab.cli.filters:ingest_models"})
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "models": "shiftlab.cli.filters:ingest_models",
+        "episodes": "shiftlab.cli.episodes:ingest_episodes",
+    },
+)
 def ingest() -> None:
     """Bring annotations, vectors and trained networks into the catalog."""
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 SCHEMES = ("operator", "session", "task", "label")
 
 
-def rows(store: Store, name: str, **params: Any) -> pl.DataFrame:
+def rows(store: Store, query: str, /, **params: Any) -> pl.DataFrame:
     """What the named query says, as a frame."""
     with store.read() as con:
-        return con.sql(queries.sql(name), params=params or None).pl()
+        return con.sql(queries.sql(query), params=params or None).pl()
 
 
 def source_of(store: Store, dataset: str) -> dict[str, Any]:
