@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from shiftlab.shift import explain
 from shiftlab.shift.compare import compare
+from shiftlab.shift.incremental import FrozenBasis, freeze
 from shiftlab.shift.inference import benjamini_hochberg, permutation_p
 from shiftlab.shift.layout import Layout, classical_scaling
 from shiftlab.shift.pairwise import PairMatrix, pairwise
@@ -15,6 +16,7 @@ from shiftlab.shift.score import Score
 
 __all__ = [
     "CancelledError",
+    "FrozenBasis",
     "Layout",
     "PairMatrix",
     "Score",
@@ -22,6 +24,7 @@ __all__ = [
     "classical_scaling",
     "compare",
     "explain",
+    "freeze",
     "pairwise",
     "permutation_p",
 ]

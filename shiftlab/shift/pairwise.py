@@ -147,7 +147,7 @@ def pairwise(
     members = Membership.of(membership, rows.shape[0])
     if spec.batched is None:
         rows, members = compact(rows, members)
-    settings = _settings(spec, chosen, params, rows)
+    settings = design_settings(measure, chosen, params, rows)
     about = settings | {"design": chosen, "seed": seed, "permutations": permutations, "debias": debias}
     data = rows.toarray() if hasattr(rows, "toarray") else rows
     key = ""
@@ -180,9 +180,11 @@ def _design_name(spec: Measure, design: str, params: Mapping[str, Any]) -> str:
     return design
 
 
-def _settings(spec: Measure, design: str, params: Mapping[str, Any], rows: Any) -> dict[str, Any]:
+def design_settings(measure: str, design: str, params: Mapping[str, Any], rows: Any) -> dict[str, Any]:
+    """All parameters of a design: its defaults, what was given, and what follows the data; ValueError if unknown."""
     import inspect
 
+    spec = get(measure)
     known = DEFAULTS.get(design)
     if known is None:
         names = list(inspect.signature(spec.function).parameters)[2:]

@@ -35,7 +35,7 @@ def test_resnet50_falls_as_published(counts: pl.DataFrame) -> None:
     assert found["matched_frequency", "resnet50"] == pytest.approx(0.6333, abs=5e-5)
 
 
-@pytest.mark.parametrize(("test", "expected"), zip(TESTS, [0.864, 0.864, -0.555], strict=True))
+@pytest.mark.parametrize(("test", "expected"), list(zip(TESTS, [0.864, 0.864, -0.555], strict=True)))
 def test_prediction_histograms_rank_accuracy_drops_but_not_on_every_test_set(
     counts: pl.DataFrame, test: str, expected: float
 ) -> None:

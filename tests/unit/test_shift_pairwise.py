@@ -255,3 +255,27 @@ def test_bad_arguments() -> None:
         shift.pairwise(x, w, "transport_gate")
     with pytest.raises(ValueError, match="must be finite"):
         shift.pairwise(np.where(x > 3, np.nan, x), w)
+
+
+@pytest.mark.parametrize("name", ["sliced_wasserstein", "mmd"])
+def test_an_appended_subset_equals_a_rebuild_with_the_same_basis(name: str) -> None:
+    x, w = workload()
+    extra = {"gamma": 0.1} if name == "mmd" else {}
+    whole = shift.pairwise(x, w, name, debias=0, **extra)
+    basis = shift.freeze(x, w, name, **extra)
+    members = one(x, w, 3)[0]
+    found = basis.compare(members)
+    others = np.arange(S) != 3
+    assert found.value[others] == pytest.approx(whole.value[3][others], rel=1e-3)
+    if name == "sliced_wasserstein":
+        assert found.lower[others] == pytest.approx(whole.lower[3][others], rel=1e-3)
+        assert found.upper[others] == pytest.approx(whole.upper[3][others], rel=1e-3)
+    grown = basis.append(members + 1.0)
+    again = grown.compare(members)
+    assert again.value[:S] == pytest.approx(found.value)
+    assert again.value[S] > 0
+    assert grown.rows.shape[0] == S + 1
+    with pytest.raises(ValueError, match="columns"):
+        basis.compare(members[:, :2])
+    with pytest.raises(ValueError, match="measure must be"):
+        shift.freeze(x, w, "kid")

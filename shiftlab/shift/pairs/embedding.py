@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCKS = 8
-ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -76,9 +75,3 @@ def unbiased_gaps(
         matrix[~np.isfinite(matrix)] = np.nan
         np.fill_diagonal(matrix, 0)
     return value, unbiased
-
-
-def gaps_to(rows: NDArray[np.float32], new: NDArray[np.float32]) -> NDArray[np.float64]:
-    """|e_i - new|^2 of stored embeddings (S, k) and one new one (k,), as (S,), without copying the stored ones."""
-    norms = np.einsum("ij,ij->i", rows, rows)
-    return np.maximum(norms.astype(np.float64) + float(new @ new) - 2 * (rows @ new).astype(np.float64), 0)

@@ -29,6 +29,10 @@ class FourierDesign:
         frequencies = rng.normal(size=(rows.shape[1], features // 2)) * np.sqrt(2 * gamma)
         return cls(rows, frequencies.astype(np.float32))
 
+    def on(self, rows: NDArray[np.float32]) -> FourierDesign:
+        """The same frequencies for other centred rows (n, d)."""
+        return FourierDesign(rows, self.frequencies)
+
     def squared(self, membership: Membership) -> Squared:
         """V-statistics of all pairs, with standard errors over blocks of features."""
         return self.with_unbiased(membership, "v")[0]

@@ -31,6 +31,10 @@ class SlicedDesign:
         theta = directions(rows.shape[1], n_projections, seed).astype(np.float32)
         return cls(rows @ theta, theta, bins)
 
+    def on(self, rows: NDArray[np.float32]) -> SlicedDesign:
+        """The same directions and bins for other centred rows (n, d)."""
+        return SlicedDesign(rows @ self.theta, self.theta, self.bins)
+
     def squared(self, membership: Membership) -> Squared:
         """Squared sliced W2 of all pairs for the given directions, with bounds; error over directions."""
         embedded, within = self.embed(membership)
