@@ -116,10 +116,15 @@ def select(
 
 
 def typed(
-    label: str, name: str, *, widget: Callable[..., Any] = st.text_input, default: str = "", **arguments: Any
+    label: str,
+    name: str,
+    *,
+    widget: Callable[..., Any] = st.text_input,
+    resets: Sequence[str] = (),
+    **arguments: Any,
 ) -> str:
-    """A text that stands in the URL under `name`."""
+    """A text that stands in the URL under `name`. Changing it takes the names in `resets` out of the URL."""
     key = f"{st.session_state['_page']}_{name}"
-    st.session_state[key] = text(name, default)
-    widget(label, key=key, on_change=_changed, args=(name, key, ()), **arguments)
+    st.session_state[key] = text(name)
+    widget(label, key=key, on_change=_changed, args=(name, key, resets), **arguments)
     return str(st.session_state["_chosen"][name])

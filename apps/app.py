@@ -35,6 +35,9 @@ def _pages() -> dict[str, list[st.Page]]:
                 "hub",
                 "Classes and their subsets: meta-graph, table, one subset with its items.",
             ),
+            _page(
+                "items", "Items", "photo_library", "The units of a data set; one item with all its subsets."
+            ),
         ],
         "Shift": [
             _page("shift", "Matrix", "grid_on", "One measure for all pairs of subsets of a class."),

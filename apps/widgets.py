@@ -20,7 +20,7 @@ from shiftlab.cli import output
 from shiftlab.errors import CatalogBusyError, NotFoundError, ShiftLabError
 
 PAIR, SHIFT, SUBSETS, SQL = "views/pair.py", "views/shift.py", "views/subsets.py", "views/sql.py"
-MEASURES, RUNS = "views/measures.py", "views/runs.py"
+MEASURES, RUNS, ITEMS = "views/measures.py", "views/runs.py", "views/items.py"
 _ROW_PIXELS = 35
 
 
@@ -275,6 +275,22 @@ def footer() -> None:
     with right.popover("Link to this view", icon=":material/link:", type="tertiary"):
         origin = (st.context.url or "").split("/")[:3]
         st.code("/".join(origin) + address.link(), language=None)
+
+
+def page_of(n: int, per_page: int) -> int:
+    """Which page of `n` rows the URL names."""
+    pages = max(1, -(-n // per_page))
+    return int(address.choice("page", [str(one) for one in range(1, pages + 1)]))
+
+
+def pages_of(n: int, per_page: int, page: int) -> None:
+    """The way to the other pages of `n` rows, and which rows are shown."""
+    key = f"{st.session_state['_page']}_page"
+    st.session_state[key] = page
+    st.pagination(
+        max(1, -(-n // per_page)), key=key, on_change=lambda: address.write(page=str(st.session_state[key]))
+    )
+    st.caption(f"{(page - 1) * per_page + 1:,} to {min(n, page * per_page):,} of {n:,}.")
 
 
 def literal(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ LEFT_COLOUR, RIGHT_COLOUR = "#3487c2", "#e08214"
 MARK_COLOUR = "#ff3b30"
 NO_VALUE_COLOUR = "#8a8f9833"
 _ALONE_PER_ROW = 8
+# On an SVG the legend's gradient is lost where the page's address holds parentheses, as cat(sofa) does.
+_ON_CANVAS = {"embedOptions": {"renderer": "canvas"}}
 ALTAIR_CELLS = 100
 """Subsets up to which a matrix is drawn by Altair, which exports it as it is shown."""
 
@@ -78,11 +81,62 @@ def matrix(
         tooltip=known,
     )
     side = max(260, min(760, 17 * len(order)))
-    return (
-        drawn.transform_calculate(marked=f"({marked}) ? 1 : 0")
-        .add_params(click)
-        .properties(height=side + 110, width=side)
-    )
+    chart = drawn.transform_calculate(marked=f"({marked}) ? 1 : 0").add_params(click)
+    return chart.properties(height=side + 110, width=side, usermeta=_ON_CANVAS)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Subsets clustered by average linkage: `order` of the leaves, and `lines` (x, x2, y, y2) that draw the tree.
+
+    A leaf at place i of the order stands at x = i + 0.5; y is the height of a merge.
+    """
+
+    order: list[str]
+    lines: pl.DataFrame
+
+
+def clustered(pairs: pl.DataFrame, names: Sequence[str], *, similarity: bool = False) -> Tree:
+    """The optimal leaf order of the distances in `pairs` (left_name, right_name, value).
+
+    `similarity`: values are 1 for the same and 0 for nothing in common. A pair without a value counts as far as the
+    farthest. Bar-Joseph et al. 2001 (leaf order).
+    """
+    import numpy as np
+    import polars as pl
+    from scipy.cluster.hierarchy import dendrogram, linkage
+
+    at = {name: number for number, name in enumerate(names)}
+    values = pairs["value"].cast(pl.Float64).to_numpy()
+    farthest = np.nanmax(values, initial=0.0)
+    distance = np.full((len(names), len(names)), 1.0 if similarity else farthest)
+    left, right = ([at[one] for one in pairs[c]] for c in ("left_name", "right_name"))
+    known = np.where(np.isnan(values), 0.0 if similarity else farthest, values)
+    distance[left, right] = distance[right, left] = 1.0 - known if similarity else known
+    upper = np.triu_indices(len(names), 1)
+    merges = linkage(distance[upper], method="average", optimal_ordering=True)
+    drawn = dendrogram(merges, no_plot=True)
+    lines = [
+        (xs[k] / 10, xs[k + 1] / 10, ys[k], ys[k + 1])
+        for xs, ys in zip(drawn["icoord"], drawn["dcoord"], strict=True)
+        for k in range(3)
+    ]
+    schema = ["x", "x2", "y", "y2"]
+    return Tree([names[one] for one in drawn["leaves"]], pl.DataFrame(lines, schema=schema, orient="row"))
+
+
+def with_tree(heat_map: Drawn, tree: Tree, title: str) -> alt.VConcatChart:
+    """The tree above the matrix whose columns stand in its order."""
+    import altair as alt
+
+    scale = alt.Scale(domain=[0, len(tree.order)], nice=False)
+    height = alt.Y("y:Q", title=title, axis=alt.Axis(tickCount=3, grid=False))
+    lines = alt.Chart(tree.lines).mark_rule(color=OTHER_COLOUR, strokeWidth=1.3)
+    drawn = lines.encode(x=alt.X("x:Q", axis=None, scale=scale), x2="x2:Q", y=height, y2="y2:Q")
+    below = heat_map.copy(deep=False)
+    below.usermeta = alt.Undefined
+    top = drawn.properties(width=below.width, height=70)
+    return alt.vconcat(top, below.properties(height=below.width), spacing=4).properties(usermeta=_ON_CANVAS)
 
 
 def large_matrix(pairs: pl.DataFrame, order: Sequence[str], title: str) -> dict[str, Any]:
@@ -337,7 +391,7 @@ def subset_map(points: pl.DataFrame, *, selected: Sequence[str] = ()) -> Drawn:
         ring = alt.Chart(placed.filter(pl.col("name").is_in(list(selected))))
         ring = ring.mark_point(size=620, stroke=MARK_COLOUR, strokeWidth=3, filled=False)
         layers.append(ring.encode(**place))
-    return alt.layer(*layers).properties(height=620)
+    return alt.layer(*layers).properties(height=660).configure_legend(orient="bottom")
 
 
 def of_rows(frame: pl.DataFrame, *, most: int = 5000) -> Drawn | None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
 import streamlit as st
 
@@ -13,6 +14,7 @@ import address
 import gateway
 import widgets
 from shiftlab import figures, measures
+from shiftlab.shift.layout import classical_scaling
 from widgets import literal, number, plain
 
 GRAPH = {
@@ -20,6 +22,14 @@ GRAPH = {
     "jaccard": "Jaccard index: shared items over the union. 1: the same items.",
     "spectral_distance": "Distance in the spectral layout of the meta-graph. 0: the same place; within one class only.",
     "resistance": "Effective resistance in the meta-graph. 0: the same node; none across components.",
+}
+_SIMILARITIES = ("overlap", "jaccard")
+_VIEWS = {"matrix": "Matrix", "map": "Map"}
+_ORDERS = {
+    "name": "by name",
+    "cluster": "by similarity",
+    "community": "by community",
+    "mean": "by mean distance",
 }
 _OBJECTS = "objects"
 _FEW = 25
@@ -146,14 +156,25 @@ def _matrix_command(dataset: str, subject: str, measure: str, space: str | None)
 
 
 def _matrix(shown: Shown) -> None:
-    order = _order(shown)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        view = address.select(
+            "View", "view", list(_VIEWS), widget=st.segmented_control, shown=_VIEWS.__getitem__
+        )
+        how = "name"
+        if view == "matrix":
+            how = address.select(
+                "Order", "order", list(_ORDERS), widget=st.segmented_control, shown=_ORDERS.__getitem__
+            )
     pair = _chosen_pair(shown)
-    if len(order) <= _BESIDE:
+    if len(shown.names) <= _BESIDE or view == "map":
         left, right = st.columns([3, 2], gap="large")
     else:
         left, right = st.container(), st.container()
     with left:
-        _draw(shown, order, pair)
+        if view == "map":
+            _map(shown, pair)
+        else:
+            _draw(shown, how, pair)
         _notes(shown)
     with right:
         if pair:
@@ -161,11 +182,7 @@ def _matrix(shown: Shown) -> None:
         _extremes(shown)
 
 
-def _order(shown: Shown) -> list[str]:
-    how = address.select(
-        "Order", "order", ["name", "community", "mean"], widget=st.segmented_control,
-        shown=lambda one: {"name": "by name", "community": "by community", "mean": "by mean distance"}[one],
-    )  # fmt: skip
+def _order(shown: Shown, how: str) -> list[str]:
     if how == "community":
         nodes = gateway.rows("page_subsets", dataset=shown.dataset, **{"class": shown.subject})
         return nodes.sort("community", "name", nulls_last=True)["name"].to_list()
@@ -191,7 +208,11 @@ def _chosen_pair(shown: Shown) -> tuple[str, str] | None:
     return left, right
 
 
-def _draw(shown: Shown, order: list[str], pair: tuple[str, str] | None) -> None:
+def _draw(shown: Shown, how: str, pair: tuple[str, str] | None) -> None:
+    tree = None
+    if how == "cluster":
+        tree = figures.clustered(shown.pairs, shown.names, similarity=shown.measure in _SIMILARITIES)
+    order = tree.order if tree else _order(shown, how)
     key = f"matrix_{shown.dataset}_{shown.subject}_{shown.measure}"
     name = f"{shown.measure}_{shown.subject}"
     values = shown.pairs["value"].drop_nulls().to_numpy()
@@ -200,7 +221,10 @@ def _draw(shown: Shown, order: list[str], pair: tuple[str, str] | None) -> None:
         f"Heat map of {shown.title} between {len(shown.names)} subsets of {shown.subject}, {span}. "
         "The table of pairs tells the same numbers."
     )
-    drawn = figures.matrix(shown.pairs, order, shown.title, selected=pair or ())
+    drawn: Any = figures.matrix(shown.pairs, order, shown.title, selected=pair or ())
+    if tree:
+        drawn = figures.with_tree(drawn, tree, shown.title)
+        key += "_tree"
     if len(order) <= figures.ALTAIR_CELLS:
         below = widgets.chart(drawn, key=key, alt=alt, name=name, on_select=lambda: _clicked_altair(key))
     else:
@@ -212,6 +236,59 @@ def _draw(shown: Shown, order: list[str], pair: tuple[str, str] | None) -> None:
     with below:
         widgets.copy_as(cli=shown.command(), sql=_select(shown), python=_python(shown))
         _provenance(shown)
+
+
+def _map(shown: Shown, pair: tuple[str, str] | None) -> None:
+    """Subsets placed so that straight distances resemble the measure; those without every value are left out."""
+    points = _placed(shown)
+    if points is None:
+        st.info("A map needs three subsets with a value for every pair.", icon=":material/info:")
+        return
+    frame, stress, left_out = points
+    key = f"map_{shown.dataset}_{shown.subject}_{shown.measure}"
+    below = widgets.chart(
+        figures.subset_map(frame, selected=pair or ()), key=key, name=f"map_{shown.measure}_{shown.subject}",
+        alt=f"Map of {len(frame)} subsets of {shown.subject} by {shown.title}; the table of pairs tells the distances.",
+        on_select=lambda: None,
+    )  # fmt: skip
+    with below:
+        widgets.copy_as(cli=shown.command(), sql=_select(shown), python=_python(shown))
+        _provenance(shown)
+    st.caption(
+        f"Classical scaling. Distances are approximate: stress {number(stress, 2)} (0 is perfect, above 0.2 is poor). "
+        + (f"{left_out} subsets without a value to every other are left out. " if left_out else "")
+        + "Drag over subsets to list them."
+    )
+    _brushed(frame, key)
+
+
+def _placed(shown: Shown) -> tuple[pl.DataFrame, float, int] | None:
+    values = figures.square(shown.pairs.select("left_name", "right_name", "value"))
+    if shown.measure in _SIMILARITIES:
+        values = values.with_columns(1 - pl.col("value"))
+    wide = values.pivot("right_name", index="left_name", values="value", sort_columns=True).sort("left_name")
+    missing = {name: wide[name].null_count() - 1 for name in wide.columns[1:]}
+    whole = [name for name, n in missing.items() if n <= min(missing.values())]
+    square = wide.filter(pl.col("left_name").is_in(whole)).select(whole).to_numpy().copy()
+    np.fill_diagonal(square, 0.0)
+    if len(whole) < 3 or not np.isfinite(square).all():
+        return None
+    layout = classical_scaling(np.maximum(square, 0.0))
+    nodes = gateway.rows("page_subsets", dataset=shown.dataset, **{"class": shown.subject}).drop("x", "y")
+    at = pl.DataFrame({"name": whole, "x": layout.positions[:, 0], "y": layout.positions[:, 1]})
+    return nodes.join(at, on="name"), layout.stress, len(shown.names) - len(whole)
+
+
+def _brushed(frame: pl.DataFrame, key: str) -> None:
+    brush = (st.session_state.get(key) or {}).get("selection", {}).get("brush") or {}
+    if "x" not in brush or "y" not in brush:
+        return
+    inside = frame.filter(
+        pl.col("x").is_between(*sorted(brush["x"])) & pl.col("y").is_between(*sorted(brush["y"]))
+    )
+    st.markdown(f"**{len(inside)} of {len(frame)} subsets** in the selection")
+    widgets.table(inside.select("name", "n", "community", "degree"), key=f"{key}_inside", name="selection", height=260,
+                  alt="Subsets in the selection")  # fmt: skip
 
 
 def _clicked_altair(key: str) -> None:

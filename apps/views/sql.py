@@ -74,7 +74,6 @@ def _editor() -> str:
         "SQL",
         "q",
         widget=st.text_area,
-        default="",
         height=190,
         help="Ctrl+Enter runs it.",
         placeholder=_FIRST,

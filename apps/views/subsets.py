@@ -199,20 +199,24 @@ def _neighbours(dataset: str, name: str, subset_id: int) -> None:
 
 
 def _items(dataset: str, name: str, subset_id: int, n: int) -> None:
-    pages = max(1, -(-n // _ITEMS_PER_PAGE))
-    page = int(address.choice("page", [str(one) for one in range(1, pages + 1)], noun="page"))
+    page = widgets.page_of(n, _ITEMS_PER_PAGE)
     frame = gateway.rows(
         "page_items", subset_id=subset_id, limit=_ITEMS_PER_PAGE, offset=(page - 1) * _ITEMS_PER_PAGE
     )
     shown = widgets.filled(frame.drop("item_id"))
-    key = "subsets_page"
-    st.session_state[key] = page
+    key = f"items_{dataset}_{name}"
+
+    def clicked() -> None:
+        for row in widgets.selected_rows(key):
+            st.session_state["_go"] = {"dataset": dataset, "item": shown["item"][row]}
+
+    st.caption("Click a row to see the item with all its annotations and subsets.")
     below = widgets.table(
-        shown, key=f"items_{dataset}_{name}", name="items", height=420, alt=f"Items of {name}, page {page}"
+        shown, key=key, name="items", height=420, on_select=clicked, alt=f"Items of {name}, page {page}"
     )
-    st.pagination(pages, key=key, on_change=lambda: address.write(page=str(st.session_state[key])))
-    last = min(n, page * _ITEMS_PER_PAGE)
-    st.caption(f"Items {(page - 1) * _ITEMS_PER_PAGE + 1:,} to {last:,} of {n:,}.")
+    if going := st.session_state.pop("_go", None):
+        st.switch_page(widgets.ITEMS, query_params=going)
+    widgets.pages_of(n, _ITEMS_PER_PAGE, page)
     with below:
         widgets.copy_as(
             cli=["subsets", "show", name, "--dataset", dataset, "--items"],

@@ -180,3 +180,50 @@ from run order by run_id desc limit $limit;
 select r.*, (select count(*) from score s where s.run_id = r.run_id) as scores,
        (select count(*) from subset s where s.run_id = r.run_id) as subsets
 from run r where r.run_id = $run_id;
+
+-- name: page_item
+-- One item of a data set.
+select item_id, external_id, width, height, file from item where dataset = $dataset and external_id = $item;
+
+-- name: page_item_terms
+-- What an item shows: objects, attributes and places, with instances and the share of the picture.
+select t.kind, t.name, t.category, it.n, it.area
+from item_term it join term t using (term_id) where it.item_id = $item_id
+union all
+select t.kind, t.name, t.category, count(*)::integer, null
+from object o join object_attribute a using (object_id) join term t on t.term_id = a.term_id
+where o.item_id = $item_id group by all
+order by kind, n desc, name;
+
+-- name: page_item_labels
+select scheme, value from label where item_id = $item_id order by scheme, value;
+
+-- name: page_item_subsets
+-- Every kept subset that holds the item.
+select s.name, s.class, s.context_kind, s.n, m.weight
+from membership m join subset s using (subset_id)
+where m.item_id = $item_id and s.kept order by s.class, s.name;
+
+-- name: page_some_items
+-- A page of the items of a data set whose id starts with a text, and which show an object (any, where it is empty).
+with shown as (
+    select i.item_id, i.external_id, i.file from item i
+    where i.dataset = $dataset and starts_with(i.external_id, $starts)
+      and ($object = '' or exists (from item_term it join term t using (term_id)
+                                   where it.item_id = i.item_id and t.name = $object and t.dataset = $dataset))
+    order by i.external_id limit $limit offset $offset
+)
+select s.external_id as item, string_agg(t.name, ', ' order by it.n desc, t.name) as objects, any_value(s.file) as file
+from shown s left join item_term it using (item_id) left join term t on t.term_id = it.term_id
+group by s.external_id order by s.external_id;
+
+-- name: page_count_items
+select count(*) as n from item i
+where i.dataset = $dataset and starts_with(i.external_id, $starts)
+  and ($object = '' or exists (from item_term it join term t using (term_id)
+                               where it.item_id = i.item_id and t.name = $object and t.dataset = $dataset));
+
+-- name: page_objects
+-- Objects of a data set, the most frequent first.
+select t.name, count(*) as items from item_term it join term t using (term_id)
+where t.dataset = $dataset group by t.name order by items desc, t.name;

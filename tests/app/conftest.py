@@ -1,0 +1,91 @@
+"""A small catalog of its own for the pages, with names that break careless code, and its damaged relatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import shiftlab as sl
+from shiftlab import resources
+
+CONTEXTS = ("sofa", "bed", "o'hare *bold*", "Straße", "sink", "car [old]", "grass")
+Page = Callable[..., AppTest]
+
+
+def fill(catalog: sl.Catalog, folder: Path) -> None:
+    """Images of cats and dogs, each in one or two of seven contexts, with vectors that follow the context."""
+    rng = np.random.default_rng(7)
+    rows, vectors = [], []
+    for image in range(420):
+        first = image % len(CONTEXTS)
+        rows += [(image, "cat" if image % 3 else "dog"), (image, CONTEXTS[first])]
+        if image % 4 == 0:
+            rows.append((image, CONTEXTS[(first + 1) % len(CONTEXTS)]))
+        if rng.random() < 0.3:
+            rows.append((image, "lamp"))
+        vectors.append(rng.normal(size=8) + (first % 3))
+    table = folder / "images.parquet"
+    pl.DataFrame(rows, schema=["image_id", "object"], orient="row").write_parquet(table)
+    np.savez(folder / "vectors.npz", ids=np.arange(420).astype(str), vectors=np.array(vectors, dtype=np.float32))
+    catalog.ingest_images(table, "pets")
+    catalog.ingest_vectors(folder / "vectors.npz", "pets", "toy")
+    catalog.build_subsets("pets", min_images=10, min_subsets=3)
+    catalog.matrix("jensen_shannon", subject="cat", dataset="pets")
+    catalog.compare("cat(bed)", "cat(sofa)", measure=["jensen_shannon", "mmd"], permutations=99)
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a filled catalog. Shared: read, do not change."""
+    folder = tmp_path_factory.mktemp("pages")
+    catalog = sl.open(folder / "catalog")
+    fill(catalog, folder)
+    return catalog.path
+
+
+@pytest.fixture(scope="session")
+def states(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of a filled, an empty, a missing, a newer and a broken catalog."""
+    folder = tmp_path_factory.mktemp("states")
+    newer = sl.open(folder / "newer").path
+    with duckdb.connect(str(newer / "catalog.duckdb")) as con:
+        con.execute("insert into migration values (9999, '9999_from_the_future', 'x', now())")
+    broken = folder / "broken"
+    broken.mkdir()
+    (broken / "catalog.duckdb").write_bytes(b"this is no database" * 1000)
+    return {
+        "filled": filled,
+        "empty": sl.open(folder / "empty").path,
+        "missing": folder / "nowhere",
+        "newer": newer,
+        "broken": broken,
+    }
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch, filled: Path) -> Page:
+    """Opens a page cold at an address, over the filled catalog unless told otherwise."""
+
+    def open_page(name: str, catalog: Path = filled, **parameters: str) -> AppTest:
+        monkeypatch.setenv("SHIFTLAB_CATALOG", str(catalog))
+        at = AppTest.from_file(str(resources.folder("apps") / "app.py"), default_timeout=60)
+        at.run()
+        if name != "home":
+            at.switch_page(f"views/{name}.py")
+        for key, value in parameters.items():
+            at.query_params[key.rstrip("_")] = value
+        return at.run()
+
+    return open_page
+
+
+def shown(at: AppTest) -> str:
+    """Every text of a page, for asking whether something is told."""
+    kinds = ("title", "subheader", "markdown", "caption", "error", "warning", "info", "success", "code")
+    return "\n".join(str(one.value) for kind in kinds for one in at.get(kind) if hasattr(one, "value"))

@@ -1,0 +1,242 @@
+"""Every page over every state of a catalog, its selections, and links that name what is not there."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+import shiftlab as sl
+from tests.app.conftest import CONTEXTS, Page, fill, shown
+
+PAGES = ("home", "subsets", "shift", "pair", "items", "measures", "sql", "runs")
+ODD = f"cat({CONTEXTS[2]})"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_filled(page: Page, name: str) -> None:
+    at = page(name)
+    assert not at.exception
+    assert not at.error
+    assert not at.warning
+    assert at.title
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ("empty", "This catalog is empty"),
+        ("missing", "No catalog here"),
+        ("newer", "upgrade ShiftLab"),
+        ("broken", "is no DuckDB file"),
+    ],
+)
+def test_states_say_what_to_do(page: Page, states: dict[str, Path], name: str, state: str, told: str) -> None:
+    at = page(name, states[state])
+    assert not at.exception
+    if name == "measures":
+        assert "mmd" in str(at.dataframe[0].value)
+    elif (name, state) == ("sql", "empty"):
+        assert "No query yet" in shown(at)
+    elif (name, state) == ("runs", "empty"):
+        assert "No run yet" in shown(at)
+    else:
+        assert told.lower() in shown(at).lower().replace("\\", "")
+
+
+def test_home_tells_facts_findings_and_tour(page: Page) -> None:
+    at = page("home")
+    facts = {one.label: one.value for one in at.metric}
+    assert facts["Items"] == "420"
+    assert facts["Data sets"] == "1"
+    assert int(facts["Scores"]) > 0
+    assert "Most nearly the same" in shown(at)
+    assert "A shift beyond chance" in shown(at)
+    assert any("meta-graph" in one.label for one in at.page_link)
+
+
+def test_subsets_restores_a_link(page: Page) -> None:
+    at = page("subsets", dataset="pets", class_="cat", subset=ODD, edge="0.05", view="items")
+    assert not at.exception
+    assert at.selectbox(key="subsets_class").value == "cat"
+    assert any(CONTEXTS[2] in one.value.replace("\\", "") for one in at.subheader)
+    items = next(one.value for one in at.dataframe if "item" in one.value.columns)
+    assert len(items) == 24
+    assert items["objects"].str.contains(CONTEXTS[2], regex=False).all()
+
+
+def test_a_click_on_a_node_chooses_the_subset(page: Page) -> None:
+    at = page("subsets", dataset="pets", class_="cat")
+    key = "graph_pets_cat"
+    option = json.loads(at.get("echarts_chart")[0].proto.spec)
+    names = [node["name"] for node in option["series"][0]["data"]]
+    at.session_state[key] = {"selection": {"selected": [{"data_type": "node", "data_indices": [2]}], "areas": []}}
+    at.run()
+    assert not at.exception
+    assert at.query_params["subset"] == names[2]
+
+
+def test_a_click_on_a_row_chooses_the_subset(page: Page) -> None:
+    at = page("subsets", dataset="pets", class_="cat")
+    at.session_state["subsets_table_pets_cat"] = {"selection": {"rows": [1], "columns": [], "cells": []}}
+    at.run()
+    assert at.query_params["subset"] in (f"cat({one})" for one in CONTEXTS)
+
+
+def test_the_filter_takes_what_the_command_line_takes(page: Page) -> None:
+    at = page("subsets", dataset="pets", class_="cat", where="n > 45")
+    sizes = next(one.value for one in at.dataframe if "mirror_of" in one.value.columns or "degree" in one.value.columns)["n"]
+    assert 0 < len(sizes) < len(CONTEXTS)
+    assert (sizes > 45).all()
+    at = page("subsets", dataset="pets", class_="cat", where="n > ; drop table subset")
+    assert not at.exception
+    assert "refused" in at.error[0].value
+
+
+def test_matrix_click_stands_in_the_address_and_survives(page: Page) -> None:
+    at = page("shift", dataset="pets", class_="cat", measure="jensen_shannon")
+    at.session_state["matrix_pets_cat_jensen_shannon"] = {
+        "selection": {"cell": [{"left_name": "cat(sofa)", "right_name": ODD}]}
+    }
+    at.run()
+    assert at.query_params["left"] == "cat(sofa)"
+    assert at.query_params["right"] == ODD
+    cold = page("shift", dataset="pets", class_="cat", measure="jensen_shannon", left="cat(sofa)", right=ODD)
+    assert not cold.exception
+    stored = sl.open(cold_catalog(cold)).sql(
+        "select value from scores where measure = 'jensen_shannon' and left_name = $l and right_name = $r",
+        {"l": ODD, "r": "cat(sofa)"},
+    )
+    assert float(cold.metric[0].value) == pytest.approx(stored.rows()[0][0], rel=5e-3)
+
+
+def cold_catalog(_: object) -> str:
+    import os
+
+    return os.environ["SHIFTLAB_CATALOG"]
+
+
+@pytest.mark.parametrize("measure", ["overlap", "jaccard", "spectral_distance", "resistance", "jensen_shannon"])
+@pytest.mark.parametrize("order", ["name", "community", "mean", "cluster"])
+def test_matrix_of_each_kind(page: Page, measure: str, order: str) -> None:
+    at = page("shift", dataset="pets", class_="cat", measure=measure, order=order)
+    assert not at.exception
+    assert not at.warning
+    assert at.get("vega_lite_chart")
+
+
+def test_a_measure_that_is_not_stored_says_how_to_compute_it(page: Page, tmp_path: Path) -> None:
+    catalog = sl.open(tmp_path / "catalog")
+    fill(catalog, tmp_path)
+    at = page("shift", catalog.path, dataset="pets", class_="cat", measure="hellinger")
+    assert "shift matrix --class cat --measure hellinger" in shown(at)
+    at.button(key="shift_matrix_start").click().run()
+    deadline = time.monotonic() + 60
+    while not at.get("vega_lite_chart") and time.monotonic() < deadline:
+        time.sleep(0.5)
+        at.run()
+    assert not at.exception
+    assert at.get("vega_lite_chart")
+    stored = catalog.sql("select count(*) from scores where measure = 'hellinger'").rows()[0][0]
+    assert stored == len(CONTEXTS) * (len(CONTEXTS) - 1) // 2
+    runs = page("runs", catalog.path)
+    assert "done" in shown(runs)
+
+
+def test_a_job_that_fails_tells_why(page: Page, tmp_path: Path) -> None:
+    catalog = sl.open(tmp_path / "catalog")
+    fill(catalog, tmp_path)
+    for file in (catalog.path / "vectors").iterdir():
+        file.unlink()
+    at = page("shift", catalog.path, dataset="pets", class_="cat", measure="energy_distance")
+    at.button(key="shift_matrix_start").click().run()
+    deadline = time.monotonic() + 60
+    while not at.error and time.monotonic() < deadline:
+        time.sleep(0.5)
+        at.run()
+    assert "missing or damaged" in at.error[0].value
+
+
+def test_pair_tells_scores_and_what_differs(page: Page) -> None:
+    at = page("pair", dataset="pets", left="cat(bed)", right="cat(sofa)")
+    assert not at.exception
+    scores = next(one.value for one in at.dataframe if "measure" in one.value.columns)
+    assert set(scores["measure"]) == {"jensen_shannon", "mmd"}
+    assert len(at.get("vega_lite_chart")) >= 2
+    assert "cat.compare" in shown(at)
+
+
+def test_pair_without_a_test_shows_the_command(page: Page) -> None:
+    at = page("pair", dataset="pets", left="cat(bed)", right=ODD)
+    assert "Not tested yet" in shown(at)
+    assert "'cat(o'\"'\"'hare *bold*)'" in shown(at)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "told"),
+    [
+        ("subsets", {"class_": "cta"}, "did you mean 'cat'"),
+        ("subsets", {"dataset": "pts"}, "did you mean 'pets'"),
+        ("subsets", {"class_": "cat", "subset": "cat(bedd)"}, "did you mean 'cat(bed)'"),
+        ("subsets", {"class_": "cat", "subset": "cat(bed)", "view": "items", "page": "99"}, "page '99'"),
+        ("subsets", {"edge": "2"}, "'2'"),
+        ("shift", {"class_": "cat", "measure": "jensen_shanon"}, "did you mean 'jensen_shannon'"),
+        ("shift", {"class_": "cat", "left": "cat(no)", "right": "cat(bed)"}, "cat(no)"),
+        ("pair", {"left": "dog(bed", "right": "cat(bed)"}, "dog(bed"),
+        ("measures", {"name": "mmdd"}, "did you mean 'mmd'"),
+        ("items", {"item": "nothing"}, "nothing"),
+        ("runs", {"run": "x; drop table run"}, "x; drop table run"),
+        ("sql", {"q": "select 1", "limit": "many"}, "many"),
+    ],
+)
+def test_broken_links_give_a_message(page: Page, name: str, parameters: dict[str, str], told: str) -> None:
+    at = page(name, **parameters)
+    assert not at.exception
+    assert any(told in one.value.replace("\\", "") for one in at.warning), [one.value for one in at.warning]
+
+
+def test_sql_console(page: Page) -> None:
+    at = page("sql", q="select name, n from subsets where class = 'cat' and kept order by n desc")
+    assert not at.exception
+    rows = next(one.value for one in at.dataframe if "name" in one.value.columns)
+    assert len(rows) == len(CONTEXTS)
+    chart = page("sql", q="select name, n from subsets where class = 'cat' and kept", view="chart")
+    assert chart.get("vega_lite_chart")
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("selec 1", "syntax error"),
+        ("delete from subset", "only one SELECT"),
+        ("select * from read_csv('/etc/passwd')", "disabled"),
+        ("select 1; select 2", "only one SELECT"),
+        ("from nowhere", "nowhere"),
+    ],
+)
+def test_sql_that_is_refused_tells_why(page: Page, query: str, told: str) -> None:
+    at = page("sql", q=query)
+    assert not at.exception
+    assert told in at.error[0].value.replace("\\", "")
+
+
+def test_sql_that_never_ends_is_ended(page: Page) -> None:
+    at = page("sql", q="select count(*) from range(100000000000) a, range(1000) b", timeout="5")
+    assert "Time limit" in at.error[0].value
+
+
+def test_more_rows_than_the_limit_are_told(page: Page) -> None:
+    at = page("sql", q="from presence", limit="100")
+    assert "There are more" in shown(at)
+
+
+def test_pages_are_fresh_while_the_catalog_is_written(page: Page, tmp_path: Path) -> None:
+    catalog = sl.open(tmp_path / "catalog")
+    at = page("home", catalog.path)
+    assert "This catalog is empty" in shown(at)
+    fill(catalog, tmp_path)  # would fail on the lock if the page held a connection
+    at.run()
+    assert {one.label: one.value for one in at.metric}["Items"] == "420"
