@@ -23,7 +23,7 @@ EPSILONS = (0.001, 0.003, 0.01, 0.03, 0.1)  # sparsity thresholds, as shares of 
 MAX_KERNEL_AREA = 121  # 11 x 11; a Gram matrix grows with the square of the area
 _WORKING_SET = 400 << 10  # bytes of one chunk of filters
 _held = threading.local()
-_SNAP = 1e-12  # 0 is a bin edge: coefficients this close below an edge count as on it
+_SNAP = 1e-12  # coefficients this close below a bin edge (0 is one) count as on it, whatever the rounding
 
 
 @dataclass(frozen=True, eq=False)

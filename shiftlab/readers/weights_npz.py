@@ -32,8 +32,7 @@ def read(path: Path) -> Iterator[LayerItem]:
     for name in archive.namelist():
         if not name.endswith(".npy"):
             raise BadInputError(f"{path}: entry {name!r} of the archive is no NumPy array")
-        with archive.open(name) as stream:
-            dtype, shape = _header(stream, path, name[:-4])
+        dtype, shape = _header(io.BytesIO(read_entry(archive, path, name)), path, name[:-4])
         load = partial(_entry, archive, path, name)
         tensors.append(StateTensor(name[:-4], shape, str(dtype), load))
     yield from state_layers(path, tensors, None)

@@ -35,7 +35,7 @@ _WEIGHT_INPUT = {"QLinearConv": 3}
 
 
 class _NotConstantError(Exception):
-    """The weight is computed at run time; the message says by what."""
+    """The weight cannot be told from the file (it is computed at run time); the message says why."""
 
 
 def read(path: Path, *, external_data: bool = False) -> Iterator[LayerItem]:
@@ -150,7 +150,7 @@ def _layer(graph: _Graph, node: NodeProto, name: str, depth: int | None) -> Laye
         return SkippedLayer(name, f"a {stored.ndim}-D weight is no 2-D convolution")
     if node.op_type in ("ConvInteger", "QLinearConv"):
         stored = _integer_weight(graph, node, stored, notes)
-    groups = int(_attribute(node, "group", 1))
+    groups = _attribute(node, "group", 1)
     if node.op_type == "ConvTranspose":
         if groups < 1 or stored.shape[0] % groups:
             raise BadInputError(
@@ -216,7 +216,8 @@ def _scaled(
     centred = values.astype(np.float64)
     if zero is not None:
         centred = centred - along(zero.astype(np.float64))
-    return (centred * along(scale.astype(np.float64))).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # damaged scales give infinities, which are told later
+        return (centred * along(scale.astype(np.float64))).astype(np.float32)
 
 
 def _batch_norm(graph: _Graph, node: NodeProto, width: int) -> tuple[np.ndarray | None, bool]:
@@ -228,14 +229,22 @@ def _batch_norm(graph: _Graph, node: NodeProto, width: int) -> tuple[np.ndarray 
         gamma, variance = (graph.constant(users[0].input[k], []).astype(np.float64) for k in (1, 4))
     except _NotConstantError:
         return None, False
-    scale = gamma / np.sqrt(variance + _attribute(users[0], "epsilon", 1e-5))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scale = gamma / np.sqrt(variance + _attribute(users[0], "epsilon", 1e-5))
     return (scale, False) if scale.shape == (width,) and np.isfinite(scale).all() else (None, False)
 
 
 def _attribute(node: NodeProto, name: str, default: Any) -> Any:
+    """The value of an attribute; one of another kind than its default is damage, and the layer is skipped."""
     for attribute in node.attribute:
         if attribute.name == name:
-            return _onnx().helper.get_attribute_value(attribute)
+            try:
+                value = _onnx().helper.get_attribute_value(attribute)
+            except ValueError:
+                value = None
+            if default is not None and not isinstance(value, list if isinstance(default, tuple) else type(default)):
+                raise _NotConstantError(f"its attribute {name!r} is damaged")
+            return value
     return default
 
 

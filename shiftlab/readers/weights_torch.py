@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -104,8 +105,8 @@ def _open_zip(path: Path) -> tuple[Any, Storage]:
         )
     order = f"{root}byteorder"
     big_endian = order in names and read_entry(archive, path, order).strip() == b"big"
-    with archive.open(f"{root}data.pkl") as stream:
-        content = read_pickle(stream, f"{path} ({root}data.pkl)")
+    pickled = io.BytesIO(read_entry(archive, path, f"{root}data.pkl"))
+    content = read_pickle(pickled, f"{path} ({root}data.pkl)")
 
     def storage(ref: StorageRef) -> np.ndarray:
         return _block(path, ref, read_entry(archive, path, f"{root}data/{ref.key}"), big_endian)
