@@ -122,12 +122,14 @@ def read_entry(archive: zipfile.ZipFile, path: Path, name: str) -> bytes:
 
 
 def guess_axis_order(shape: tuple[int, ...]) -> Literal["OIHW", "HWIO"] | None:
-    """The axis order that a bare 4-D shape suggests: kernels are small and nearly always square.
+    """The axis order that a bare 4-D shape suggests: kernels are small, square and nearly always odd.
 
     None when both ends look like a kernel, or neither does.
     """
     last = shape[2] == shape[3] and shape[2] <= 11
     first = shape[0] == shape[1] and shape[0] <= 11
+    if last and first:
+        last, first = shape[2] % 2 == 1, shape[0] % 2 == 1
     if last == first:
         return None
     return "OIHW" if last else "HWIO"

@@ -37,14 +37,19 @@ class StateTensor:
 
 
 def state_layers(path: Path, tensors: Sequence[StateTensor], axis_order: str | None) -> Iterator[LayerItem]:
-    """Yield a record for each 4-D tensor in order; `axis_order` None means: take it from the shape."""
+    """Yield a record for each 4-D tensor in order; `axis_order` None means: take it from the shape.
+
+    A shape that fits two orders takes the one that all other tensors of the file agree on.
+    """
+    guesses = {guess_axis_order(t.shape) for t in tensors if len(t.shape) == 4} - {None}
+    common = guesses.pop() if len(guesses) == 1 else None
     depth = 0
     for position, tensor in enumerate(tensors):
         if len(tensor.shape) != 4:
             if len(tensor.shape) in (3, 5) and tensor.name.endswith("weight"):
                 yield SkippedLayer(tensor.name, f"a {len(tensor.shape)}-D weight is no 2-D convolution")
             continue
-        order = axis_order or guess_axis_order(tensor.shape)
+        order = axis_order or guess_axis_order(tensor.shape) or common
         if order is None:
             yield SkippedLayer(tensor.name, f"axis order of shape {tensor.shape} is ambiguous")
             continue
