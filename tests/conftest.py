@@ -13,9 +13,9 @@ import pytest
 import shiftlab as sl
 from shiftlab import resources
 
-# The tests run on two cores, and several at once where a test starts processes.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "2")
+# Many small products: threads of the linear algebra would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 ANNOTATIONS = Path(__file__).parent / "data" / "annotations"
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]

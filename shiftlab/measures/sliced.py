@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,22 @@ DOUBLE_PRECISION_VALUES = 4_000_000
 CHUNK_VALUES = 8_000_000
 
 
+@lru_cache(maxsize=8)
 def directions(d: int, n_projections: int, seed: int) -> NDArray[np.float64]:
-    """Unit directions (d, P), seeded, orthonormal in blocks of min(d, P)."""
+    """Unit directions (d, P), seeded, orthonormal in blocks of min(d, P); read-only.
+
+    Kept between calls: an interval evaluates the distance hundreds of times along the same directions, and
+    on small clouds their factorisation would take most of the time.
+    """
     rng = np.random.default_rng(seed)
     blocks = []
     for start in range(0, n_projections, d):
         q, r = np.linalg.qr(rng.normal(size=(d, d)))
         # Signs of the triangle's diagonal make the orthonormal basis uniformly distributed (Mezzadri 2007).
         blocks.append((q * np.sign(np.diag(r)))[:, : min(d, n_projections - start)])
-    return np.concatenate(blocks, axis=1)
+    theta = np.concatenate(blocks, axis=1)
+    theta.flags.writeable = False
+    return theta
 
 
 def sorted_projections(x: Floats, theta: NDArray[Any]) -> Floats:

@@ -111,12 +111,13 @@ def _check(p: Parameters) -> None:
 
 
 def _build(store: Store, dataset: str, kind: str, p: Parameters, progress: Callable[[str], None]) -> Built:
+    run = Run("subsets build", asdict(p) | {"context_kind": kind}, dataset=dataset, seed=p.seed)
     with store.workspace() as con:
         progress(f"counting {kind} contexts")
         with store.attached(con):
             _load(con, dataset, kind, p)
-            inputs = _inputs(con, dataset, kind, p)
-            there = _already_built(con, dataset, kind, inputs["build"])
+            run.inputs = _inputs(con, dataset, kind, p)
+            there = _already_built(con, dataset, kind, run.inputs["build"])
             if there:
                 return there
         _count(con, kind, p)
@@ -131,9 +132,6 @@ def _build(store: Store, dataset: str, kind: str, p: Parameters, progress: Calla
         progress("measuring meta-graphs")
         _measure_graphs(con, p)
         progress("storing")
-        run = Run(
-            "subsets build", asdict(p) | {"context_kind": kind}, dataset=dataset, seed=p.seed, inputs=inputs
-        )
         return _commit(store, con, run, dataset, kind, p)
 
 
