@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from shiftlab.errors import BadInputError
 
@@ -59,6 +60,23 @@ def clone(
         )
     ]
     chance = None if weights is None else np.asarray(weights, dtype=float) / np.sum(weights)
+    with threadpool_limits(1, user_api="blas"):  # the matrices are too small for a team of threads
+        loss = _adam(parameters, x, y, rng, chance, steps=steps, batch=batch, learning_rate=learning_rate)
+    return ClonedPolicy(_layers(parameters), centre, scale, loss)
+
+
+def _adam(
+    parameters: list[Floats],
+    x: Floats,
+    y: Floats,
+    rng: np.random.Generator,
+    chance: Floats | None,
+    *,
+    steps: int,
+    batch: int,
+    learning_rate: float,
+) -> float:
+    """Train ``parameters`` in place with a cosine schedule; the loss of the last batch."""
     first = [np.zeros_like(p) for p in parameters]
     second = [np.zeros_like(p) for p in parameters]
     loss = 0.0
@@ -71,7 +89,7 @@ def clone(
             second[at] += 0.001 * (np.square(gradient) - second[at])
             step = first[at] / (1 - 0.9**t) / (np.sqrt(second[at] / (1 - 0.999**t)) + 1e-8)
             parameters[at] -= np.float32(rate) * step
-    return ClonedPolicy(_layers(parameters), centre, scale, float(loss))
+    return loss
 
 
 def _layers(parameters: list[Floats]) -> tuple[tuple[Floats, Floats], ...]:

@@ -41,14 +41,19 @@ def opened(path: Path) -> Iterator[h5py.File]:
 
 def member(group: h5py.Group, name: str) -> Any:
     """``group[name]`` if it is a hard link; None if there is none of that name."""
+    return group[name] if _is_hard(group, name) else None
+
+
+def _is_hard(group: h5py.Group, name: str) -> bool:
+    """Whether ``name`` is there; BadInputError if it leads anywhere else."""
     import h5py
 
     link = group.get(name, getlink=True)
     if link is None:
-        return None
+        return False
     if not isinstance(link, h5py.HardLink):
         raise BadInputError(f"{_file(group)}: '{group.name}/{name}' is a {type(link).__name__}: refused")
-    return group[name]
+    return True
 
 
 def subgroup(group: h5py.Group, name: str) -> h5py.Group:
@@ -69,7 +74,7 @@ def names(group: h5py.Group) -> list[str]:
         raise BadInputError(f"{_file(group)}: '{group.name}' has {len(group):,} members")
     found = sorted(group, key=natural)
     for name in found:
-        member(group, name)
+        _is_hard(group, name)
     return found
 
 
