@@ -49,6 +49,15 @@ def _pages() -> dict[str, list[st.Page]]:
             ),
             _page("measures", "Measures", "straighten", "What can be measured, when to use it and when not."),
         ],
+        "Models and demonstrations": [
+            _page(
+                "filters",
+                "Filters",
+                "blur_on",
+                "Quality and drift of the convolution kernels of trained networks.",
+            ),
+            _page("episodes", "Episodes", "smart_toy", "Scores of demonstrations, ranked with their doubt."),
+        ],
         "Work": [
             _page("sql", "SQL console", "terminal", "One SELECT over the catalog, read-only, within limits."),
             _page("runs", "Runs and jobs", "history", "What was done to the catalog, and what is running."),

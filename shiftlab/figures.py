@@ -32,7 +32,10 @@ ALTAIR_CELLS = 100
 """Subsets up to which a matrix is drawn by Altair, which exports it as it is shown."""
 
 # What lies between the parentheses of cat(sofa): within one class the context says it all.
-_CONTEXT = "slice(datum.label, indexof(datum.label, '(') + 1, length(datum.label) - 1)"
+_CONTEXT = (
+    "indexof(datum.label, '(') < 0 ? datum.label "
+    ": slice(datum.label, indexof(datum.label, '(') + 1, length(datum.label) - 1)"
+)
 
 
 def matrix(
@@ -392,6 +395,98 @@ def subset_map(points: pl.DataFrame, *, selected: Sequence[str] = ()) -> Drawn:
         ring = ring.mark_point(size=620, stroke=MARK_COLOUR, strokeWidth=3, filled=False)
         layers.append(ring.encode(**place))
     return alt.layer(*layers).properties(height=660).configure_legend(orient="bottom")
+
+
+def over_depth(layers: pl.DataFrame, metric: str, *, selected: str = "") -> Drawn:
+    """A quality of layers over their relative depth, a line a model; the selected model stands out.
+
+    `layers`: model, task, name, depth_norm in (0, 1], `metric`, label, reason.
+    """
+    import altair as alt
+    import polars as pl
+
+    title = metric.replace("_", " ")
+    known = layers.filter(pl.col(metric).is_not_null() & pl.col("depth_norm").is_not_null())
+    base = alt.Chart(known).encode(
+        x=alt.X("depth_norm:Q", title="Relative depth of the layer"),
+        y=alt.Y(f"{metric}:Q", title=title, scale=alt.Scale(zero=False)),
+        detail="model:N",
+        tooltip=["model", "name", "task", alt.Tooltip(metric, format=".3~g"), "label", "reason"],
+    )
+    lines = base.mark_line(strokeWidth=1).encode(
+        opacity=alt.value(0.12 if selected else 0.3), color=alt.value(OTHER_COLOUR)
+    )
+    flags = base.transform_filter("datum.label !== 'none'").mark_point(size=45, filled=True)
+    layered = [
+        lines,
+        flags.encode(
+            color=alt.Color("label:N", title="Finding"), shape=alt.Shape("label:N", title="Finding")
+        ),
+    ]
+    if selected:
+        own = base.transform_filter(f"datum.model === {json.dumps(selected)}")
+        layered.append(
+            own.mark_line(strokeWidth=3, color=LEFT_COLOUR, point=alt.OverlayMarkDef(color=LEFT_COLOUR))
+        )
+    return alt.layer(*layered).properties(height=420)
+
+
+def ranked(scores: pl.DataFrame, title: str, *, selected: int | None = None) -> Drawn:
+    """One metric of every episode with its interval, sorted: intervals that overlap do not order two episodes.
+
+    `scores`: episode, value, ci_low, ci_high, verdict.
+    """
+    import altair as alt
+    import polars as pl
+
+    known = (
+        scores.filter(pl.col("value").is_not_null())
+        .sort("value")
+        .with_columns(pl.col("episode").cast(pl.String))
+    )
+    x = alt.X(
+        "episode:N",
+        sort=known["episode"].to_list(),
+        title="Episode",
+        axis=alt.Axis(labelAngle=0, labelOverlap=True),
+    )
+    numbers = ("value", "ci_low", "ci_high")
+    tips = [alt.Tooltip("episode"), *(alt.Tooltip(n, format=".3~g") for n in numbers), alt.Tooltip("verdict")]
+    base = alt.Chart(known).encode(x=x, tooltip=tips)
+    interval = base.mark_rule(strokeWidth=2, color=OTHER_COLOUR).encode(y="ci_low:Q", y2="ci_high:Q")
+    verdicts = alt.Scale(
+        domain=["review", "fine", "cannot tell"], range=[RIGHT_COLOUR, LEFT_COLOUR, OTHER_COLOUR]
+    )
+    shapes = alt.Scale(domain=["review", "fine", "cannot tell"], range=["diamond", "circle", "square"])
+    points = base.mark_point(filled=True, size=80, opacity=1).encode(
+        y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
+        color=alt.Color("verdict:N", title="Verdict", scale=verdicts),
+        shape=alt.Shape("verdict:N", title="Verdict", scale=shapes),
+    )
+    layers = [interval, points.add_params(alt.selection_point(name="episode", fields=["episode"]))]
+    if selected is not None:
+        ring = base.transform_filter(f"datum.episode === '{selected}'").mark_point(
+            size=380, stroke=MARK_COLOUR, strokeWidth=3
+        )
+        layers.append(ring.encode(y="value:Q"))
+    return alt.layer(*layers).properties(height=380)
+
+
+def over_frames(steps: pl.DataFrame, metric: str) -> Drawn:
+    """A score of the steps of one episode over its frames; pauses are marked below.
+
+    `steps`: frame_index, is_idle, `metric`.
+    """
+    import altair as alt
+
+    title = metric.replace("_", " ")
+    base = alt.Chart(steps).encode(x=alt.X("frame_index:Q", title="Frame", scale=alt.Scale(nice=False)))
+    line = base.mark_line(color=LEFT_COLOUR).encode(
+        y=alt.Y(f"{metric}:Q", title=title),
+        tooltip=["frame_index", alt.Tooltip(metric, format=".3~g"), "is_idle"],
+    )
+    idle = base.transform_filter("datum.is_idle").mark_tick(color=RIGHT_COLOUR, thickness=2, height=10)
+    return alt.layer(line, idle.encode(y=alt.value(270))).properties(height=330)
 
 
 def of_rows(frame: pl.DataFrame, *, most: int = 5000) -> Drawn | None:

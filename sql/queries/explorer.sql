@@ -227,3 +227,52 @@ where i.dataset = $dataset and starts_with(i.external_id, $starts)
 -- Objects of a data set, the most frequent first.
 select t.name, count(*) as items from item_term it join term t using (term_id)
 where t.dataset = $dataset group by t.name order by items desc, t.name;
+
+-- name: page_layers
+-- Layers of all models, or of one, with their place and quality.
+select model, task, category, position, name, kernel, n, depth_norm, sparsity, variance_entropy, variance_entropy_ratio,
+       orthogonality, label, reason
+from filter_layers where $model = '' or model = $model order by model, position;
+
+-- name: page_drift
+-- Stored drift between groups of filters made by one column; the newest computation.
+select left_name, right_name, if(isfinite(value), value, null) as value, debiased, null_q95, n_left, n_right, note, run_id, seed
+from scores
+where measure = 'filter_drift' and left_kind = 'filters' and grp = $by
+  and run_id = (select max(run_id) from scores where measure = 'filter_drift' and grp = $by)
+order by left_name, right_name;
+
+-- name: page_drift_groupings
+select grp as by, count(*) as pairs from scores where measure = 'filter_drift' and left_kind = 'filters' group by grp order by grp;
+
+-- name: page_episode_sets
+-- Data sets of demonstrations, and whether they are scored.
+select s.dataset, s.format, s.n_episodes, s.n_steps, s.state_dim, s.action_dim, s.action_kind, s.run_id,
+       (select count(*) from episode_score e where e.dataset = s.dataset) as scores
+from episode_source s order by s.dataset;
+
+-- name: page_episodes
+select episode_index as episode, verdict, array_to_string(review_by, ', ') as review_by,
+       * exclude (dataset, episode_index, verdict, review_by, src_file)
+from episodes where dataset = $dataset order by episode_index;
+
+-- name: page_episode_metrics
+-- Metrics that have a value in a data set, with the mean over its episodes.
+select e.metric, count(e.value) as episodes, any_value(d.value) as mean, any_value(d.ci_low) as ci_low,
+       any_value(d.ci_high) as ci_high, max(e.run_id) as run_id
+from episode_score e left join dataset_score d using (dataset, metric)
+where e.dataset = $dataset and e.value is not null group by e.metric order by e.metric;
+
+-- name: page_episode_scores
+-- One metric of every episode, with its interval and rank.
+select episode_index as episode, value, ci_low, ci_high, rank_low, rank_high, n, verdict, note
+from episode_score where dataset = $dataset and metric = $metric order by value, episode_index;
+
+-- name: page_one_episode
+-- Every metric of one episode.
+select metric, value, ci_low, ci_high, rank_low, rank_high, n, verdict, note
+from episode_score where dataset = $dataset and episode_index = $episode order by metric;
+
+-- name: page_steps
+select * exclude (run_id, dataset, episode_index) from step_score
+where dataset = $dataset and episode_index = $episode order by frame_index;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,7 +33,9 @@ def fill(catalog: sl.Catalog, folder: Path) -> None:
         vectors.append(rng.normal(size=8) + (first % 3))
     table = folder / "images.parquet"
     pl.DataFrame(rows, schema=["image_id", "object"], orient="row").write_parquet(table)
-    np.savez(folder / "vectors.npz", ids=np.arange(420).astype(str), vectors=np.array(vectors, dtype=np.float32))
+    np.savez(
+        folder / "vectors.npz", ids=np.arange(420).astype(str), vectors=np.array(vectors, dtype=np.float32)
+    )
     catalog.ingest_images(table, "pets")
     catalog.ingest_vectors(folder / "vectors.npz", "pets", "toy")
     catalog.build_subsets("pets", min_images=10, min_subsets=3)
@@ -47,6 +50,12 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     catalog = sl.open(folder / "catalog")
     fill(catalog, folder)
     return catalog.path
+
+
+@pytest.fixture
+def own(filled: Path, tmp_path: Path) -> sl.Catalog:
+    """A copy of the filled catalog that a test may change."""
+    return sl.open(shutil.copytree(filled, tmp_path / "catalog"))
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +81,7 @@ def states(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 def page(monkeypatch: pytest.MonkeyPatch, filled: Path) -> Page:
     """Opens a page cold at an address, over the filled catalog unless told otherwise."""
 
-    def open_page(name: str, catalog: Path = filled, **parameters: str) -> AppTest:
+    def open_page(name: str, catalog: Path = filled, /, **parameters: str) -> AppTest:
         monkeypatch.setenv("SHIFTLAB_CATALOG", str(catalog))
         at = AppTest.from_file(str(resources.folder("apps") / "app.py"), default_timeout=60)
         at.run()

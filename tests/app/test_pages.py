@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 import shiftlab as sl
-from tests.app.conftest import CONTEXTS, Page, fill, shown
+from tests.app.conftest import CONTEXTS, Page, shown
 
 PAGES = ("home", "subsets", "shift", "pair", "items", "measures", "sql", "runs")
 ODD = f"cat({CONTEXTS[2]})"
+SUBSETS = {f"cat({one})" for one in (*CONTEXTS, "lamp")}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -68,59 +69,45 @@ def test_subsets_restores_a_link(page: Page) -> None:
     assert items["objects"].str.contains(CONTEXTS[2], regex=False).all()
 
 
-def test_a_click_on_a_node_chooses_the_subset(page: Page) -> None:
-    at = page("subsets", dataset="pets", class_="cat")
-    key = "graph_pets_cat"
+def test_the_graph_holds_every_subset(page: Page) -> None:
+    at = page("subsets", dataset="pets", class_="cat", subset=ODD)
     option = json.loads(at.get("echarts_chart")[0].proto.spec)
-    names = [node["name"] for node in option["series"][0]["data"]]
-    at.session_state[key] = {"selection": {"selected": [{"data_type": "node", "data_indices": [2]}], "areas": []}}
-    at.run()
-    assert not at.exception
-    assert at.query_params["subset"] == names[2]
-
-
-def test_a_click_on_a_row_chooses_the_subset(page: Page) -> None:
-    at = page("subsets", dataset="pets", class_="cat")
-    at.session_state["subsets_table_pets_cat"] = {"selection": {"rows": [1], "columns": [], "cells": []}}
-    at.run()
-    assert at.query_params["subset"] in (f"cat({one})" for one in CONTEXTS)
+    nodes = {node["name"]: node for node in option["series"][0]["data"]}
+    assert set(nodes) == SUBSETS
+    assert nodes[ODD]["itemStyle"] != nodes["cat(bed)"]["itemStyle"]
 
 
 def test_the_filter_takes_what_the_command_line_takes(page: Page) -> None:
-    at = page("subsets", dataset="pets", class_="cat", where="n > 45")
-    sizes = next(one.value for one in at.dataframe if "mirror_of" in one.value.columns or "degree" in one.value.columns)["n"]
-    assert 0 < len(sizes) < len(CONTEXTS)
-    assert (sizes > 45).all()
+    at = page("subsets", dataset="pets", class_="cat", where="n > 60")
+    names = next(one.value for one in at.dataframe if "degree" in one.value.columns)["name"]
+    assert list(names) == ["cat(lamp)"]
     at = page("subsets", dataset="pets", class_="cat", where="n > ; drop table subset")
     assert not at.exception
     assert "refused" in at.error[0].value
 
 
-def test_matrix_click_stands_in_the_address_and_survives(page: Page) -> None:
-    at = page("shift", dataset="pets", class_="cat", measure="jensen_shannon")
-    at.session_state["matrix_pets_cat_jensen_shannon"] = {
-        "selection": {"cell": [{"left_name": "cat(sofa)", "right_name": ODD}]}
-    }
-    at.run()
-    assert at.query_params["left"] == "cat(sofa)"
-    assert at.query_params["right"] == ODD
-    cold = page("shift", dataset="pets", class_="cat", measure="jensen_shannon", left="cat(sofa)", right=ODD)
-    assert not cold.exception
-    stored = sl.open(cold_catalog(cold)).sql(
+def test_shift_restores_the_pair_of_a_link(page: Page, filled: Path) -> None:
+    at = page("shift", dataset="pets", class_="cat", measure="jensen_shannon", left="cat(sofa)", right=ODD)
+    assert not at.exception
+    stored = sl.open(filled).sql(
         "select value from scores where measure = 'jensen_shannon' and left_name = $l and right_name = $r",
         {"l": ODD, "r": "cat(sofa)"},
     )
-    assert float(cold.metric[0].value) == pytest.approx(stored.rows()[0][0], rel=5e-3)
+    assert float(at.metric[0].value) == pytest.approx(stored.rows()[0][0], rel=5e-3)
+    assert any("Look into this pair" in one.label for one in at.page_link)
 
 
-def cold_catalog(_: object) -> str:
-    import os
-
-    return os.environ["SHIFTLAB_CATALOG"]
-
-
-@pytest.mark.parametrize("measure", ["overlap", "jaccard", "spectral_distance", "resistance", "jensen_shannon"])
-@pytest.mark.parametrize("order", ["name", "community", "mean", "cluster"])
+@pytest.mark.parametrize(
+    ("measure", "order"),
+    [
+        ("overlap", "cluster"),
+        ("jaccard", "name"),
+        ("spectral_distance", "community"),
+        ("resistance", "cluster"),
+        ("jensen_shannon", "cluster"),
+        ("jensen_shannon", "mean"),
+    ],
+)
 def test_matrix_of_each_kind(page: Page, measure: str, order: str) -> None:
     at = page("shift", dataset="pets", class_="cat", measure=measure, order=order)
     assert not at.exception
@@ -128,10 +115,16 @@ def test_matrix_of_each_kind(page: Page, measure: str, order: str) -> None:
     assert at.get("vega_lite_chart")
 
 
-def test_a_measure_that_is_not_stored_says_how_to_compute_it(page: Page, tmp_path: Path) -> None:
-    catalog = sl.open(tmp_path / "catalog")
-    fill(catalog, tmp_path)
-    at = page("shift", catalog.path, dataset="pets", class_="cat", measure="hellinger")
+def test_map_of_subsets_tells_its_stress(page: Page) -> None:
+    at = page("shift", dataset="pets", class_="cat", measure="jensen_shannon", view="map")
+    assert not at.exception
+    assert "stress" in shown(at)
+    assert at.get("vega_lite_chart")
+
+
+def test_a_measure_that_is_not_stored_says_how_to_compute_it(page: Page, own: sl.Catalog) -> None:
+
+    at = page("shift", own.path, dataset="pets", class_="cat", measure="hellinger")
     assert "shift matrix --class cat --measure hellinger" in shown(at)
     at.button(key="shift_matrix_start").click().run()
     deadline = time.monotonic() + 60
@@ -140,18 +133,17 @@ def test_a_measure_that_is_not_stored_says_how_to_compute_it(page: Page, tmp_pat
         at.run()
     assert not at.exception
     assert at.get("vega_lite_chart")
-    stored = catalog.sql("select count(*) from scores where measure = 'hellinger'").rows()[0][0]
-    assert stored == len(CONTEXTS) * (len(CONTEXTS) - 1) // 2
-    runs = page("runs", catalog.path)
+    stored = own.sql("select count(*) from scores where measure = 'hellinger'").rows()[0][0]
+    assert stored == len(SUBSETS) * (len(SUBSETS) - 1) // 2
+    runs = page("runs", own.path)
     assert "done" in shown(runs)
 
 
-def test_a_job_that_fails_tells_why(page: Page, tmp_path: Path) -> None:
-    catalog = sl.open(tmp_path / "catalog")
-    fill(catalog, tmp_path)
-    for file in (catalog.path / "vectors").iterdir():
+def test_a_job_that_fails_tells_why(page: Page, own: sl.Catalog) -> None:
+
+    for file in (own.path / "vectors").iterdir():
         file.unlink()
-    at = page("shift", catalog.path, dataset="pets", class_="cat", measure="energy_distance")
+    at = page("shift", own.path, dataset="pets", class_="cat", measure="energy_distance")
     at.button(key="shift_matrix_start").click().run()
     deadline = time.monotonic() + 60
     while not at.error and time.monotonic() < deadline:
@@ -202,7 +194,7 @@ def test_sql_console(page: Page) -> None:
     at = page("sql", q="select name, n from subsets where class = 'cat' and kept order by n desc")
     assert not at.exception
     rows = next(one.value for one in at.dataframe if "name" in one.value.columns)
-    assert len(rows) == len(CONTEXTS)
+    assert set(rows["name"]) == SUBSETS
     chart = page("sql", q="select name, n from subsets where class = 'cat' and kept", view="chart")
     assert chart.get("vega_lite_chart")
 
@@ -233,10 +225,11 @@ def test_more_rows_than_the_limit_are_told(page: Page) -> None:
     assert "There are more" in shown(at)
 
 
-def test_pages_are_fresh_while_the_catalog_is_written(page: Page, tmp_path: Path) -> None:
-    catalog = sl.open(tmp_path / "catalog")
-    at = page("home", catalog.path)
-    assert "This catalog is empty" in shown(at)
-    fill(catalog, tmp_path)  # would fail on the lock if the page held a connection
+def test_pages_are_fresh_while_the_catalog_is_written(page: Page, own: sl.Catalog) -> None:
+    at = page("home", own.path)
+    before = {one.label: one.value for one in at.metric}["Scores"]
+    own.matrix(
+        "hellinger", subject="cat", dataset="pets"
+    )  # would fail on the lock if the page held a connection
     at.run()
-    assert {one.label: one.value for one in at.metric}["Items"] == "420"
+    assert int({one.label: one.value for one in at.metric}["Scores"]) == int(before) + 28

@@ -1,0 +1,129 @@
+"""What only a browser shows: clicks on canvases, the address bar, reloads, and that nothing leaves the machine."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.browser.conftest import Visit
+
+pytestmark = pytest.mark.browser
+LINKS = {
+    "/": "Findings",
+    "/subsets?dataset=pets&class=cat&subset=cat(bed)": "cat(bed)",
+    "/items?dataset=pets&object=cat&item=1": "Item 1",
+    "/shift?dataset=pets&class=cat&measure=jensen_shannon&order=cluster": "All pairs",
+    "/shift?dataset=pets&class=cat&measure=jensen_shannon&view=map": "stress",
+    "/pair?dataset=pets&left=cat(bed)&right=cat(sofa)": "What differs",
+    "/measures?name=mmd": "Use it when",
+    "/sql?q=select%20name%20from%20subsets%20where%20n%20%3E%2060": "rows",
+    "/runs?run=1": "Run 1",
+}
+
+
+def address(visit: Visit) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(visit.page.url).query)
+
+
+def test_cold_links_show_their_state_and_ask_no_other_machine(visit: Visit) -> None:
+    for path, told in LINKS.items():
+        visit.open(path)
+        visit.page.get_by_text(told).first.wait_for(timeout=20_000)
+    assert visit.external == []
+
+
+def test_matrix_cell_goes_to_the_address_and_survives_a_reload(visit: Visit) -> None:
+    visit.open("/shift?dataset=pets&class=cat&measure=jensen_shannon")
+    box = visit.page.locator('[data-testid="stVegaLiteChart"] canvas').first.bounding_box()
+    assert box is not None
+    visit.page.mouse.click(box["x"] + 0.62 * box["width"], box["y"] + 0.62 * box["height"])
+    visit.page.wait_for_url("**left=*", timeout=20_000)
+    visit.settled()
+    chosen = address(visit)
+    visit.page.get_by_text("Look into this pair").first.wait_for(timeout=20_000)
+    visit.settled()
+    value = visit.page.locator('[data-testid="stMetricValue"]').first.inner_text()
+    visit.page.reload()
+    visit.settled()
+    assert address(visit) == chosen
+    assert visit.page.locator('[data-testid="stMetricValue"]').first.inner_text() == value
+    visit.page.get_by_text("Look into this pair").first.click()
+    visit.page.wait_for_url("**/pair?*", timeout=20_000)
+    visit.settled()
+    assert (address(visit)["left"], address(visit)["right"]) == (chosen["left"], chosen["right"])
+    visit.page.go_back()
+    visit.page.wait_for_url("**/shift?*", timeout=20_000)
+    assert address(visit)["left"] == chosen["left"]
+
+
+def test_a_node_and_a_row_choose_a_subset(visit: Visit) -> None:
+    visit.open("/subsets?dataset=pets&class=cat")
+    canvas = visit.page.locator('[data-testid="stEChartsChart"] canvas').first
+    box = canvas.bounding_box()
+    assert box is not None
+    for x, y in _nodes(visit, box):
+        visit.page.mouse.click(x, y)
+        visit.page.wait_for_timeout(900)
+        if "subset=" in visit.page.url:
+            break
+    first = address(visit)["subset"][0]
+    visit.settled()
+    visit.page.get_by_role("heading", name=first).wait_for(timeout=20_000)
+
+
+def _nodes(visit: Visit, box: dict[str, Any]) -> list[tuple[float, float]]:
+    """Places on the canvas that are coloured like a node, from the screenshot of it."""
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    picture = np.asarray(Image.open(io.BytesIO(visit.page.screenshot(clip=box))).convert("RGB")).astype(int)
+    body = picture[: int(0.9 * len(picture))]
+    solid = (body.max(axis=2) - body.min(axis=2)) > 110
+    whole = solid[4:-4, 4:-4] & solid[8:, 8:] & solid[:-8, :-8] & solid[8:, :-8] & solid[:-8, 8:]
+    rows, columns = np.nonzero(whole)
+    step = max(1, len(rows) // 12)
+    picked = zip(rows[::step].tolist(), columns[::step].tolist(), strict=True)
+    return [(box["x"] + 4 + column, box["y"] + 4 + row) for row, column in picked]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [420, 1500])
+def test_themes_and_widths_show_something(chromium: Any, served: str, scheme: str, width: int) -> None:
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    context = chromium.new_context(viewport={"width": width, "height": 950}, color_scheme=scheme)
+    visit = Visit(context.new_page(), served)
+    visit.open("/pair?dataset=pets&left=cat(bed)&right=cat(sofa)")
+    visit.page.wait_for_timeout(1000)
+    picture = np.asarray(Image.open(io.BytesIO(visit.page.screenshot())).convert("L")).astype(float)
+    assert (np.median(picture) < 80) == (scheme == "dark")
+    assert picture.std() > 8
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
+
+
+def test_sql_runs_with_the_keyboard_and_downloads(visit: Visit) -> None:
+    visit.open("/sql")
+    box = visit.page.get_by_role("textbox", name="SQL")
+    box.fill("select name, n from subsets where n > 60 and class = 'cat'")
+    box.press("Control+Enter")
+    visit.page.wait_for_url("**q=select*", timeout=20_000)
+    visit.settled()
+    with visit.page.expect_download(timeout=20_000) as caught:
+        visit.page.get_by_text("CSV", exact=True).first.click()
+    assert "cat(lamp),86" in caught.value.path().read_text(encoding="utf-8")
+
+
+def test_a_figure_downloads_as_png(visit: Visit) -> None:
+    visit.open("/pair?dataset=pets&left=cat(bed)&right=cat(sofa)")
+    visit.page.get_by_text("Export figure").first.click()
+    with visit.page.expect_download(timeout=30_000) as caught:
+        visit.page.get_by_text("PNG", exact=True).first.click()
+    assert caught.value.path().read_bytes().startswith(b"\x89PNG")
