@@ -154,7 +154,7 @@ class Store:
                 raise _explained(error, self.path) from error
             finally:
                 con.execute("use memory").fetchall()
-                con.execute("detach catalog").fetchall()
+                _detach(con)
         finally:
             if workspace is None:
                 con.close()
@@ -308,6 +308,21 @@ def _apply(con: DuckDBPyConnection, version: int, path: Path) -> None:
     con.execute("commit").fetchall()
 
 
+def _detach(con: DuckDBPyConnection) -> None:
+    """Lets go of the catalog, which also folds the log into the file.
+
+    Where that fails for want of space, the log stays beside the file: what was committed is in it, and the
+    next one who opens the catalog finds it there.
+    """
+    import duckdb
+
+    try:
+        con.execute("detach catalog").fetchall()
+    except duckdb.IOException as error:
+        if "CHECKPOINT during DETACH failed" not in str(error):
+            raise
+
+
 def _rollback(con: DuckDBPyConnection) -> None:
     import duckdb
 
@@ -342,7 +357,7 @@ def _explained(error: BaseException, path: Path) -> BaseException:
         return BadInputError(
             f"the catalog '{path}' was written by a newer DuckDB: pip install -U duckdb ({text})"
         )
-    if re.search(r"No space left|disk full|out of disk", text, re.I):
+    if re.search(r"No space left|disk full|out of disk|Could not write file", text, re.I):
         return ShiftLabError(
             f"the disk of '{path}' is full; nothing was changed: free space and run it again"
         )
