@@ -32,7 +32,7 @@ def test_demonstrations_start_end_and_move_as_they_say():
 
 def test_too_much_noise_is_an_error_with_the_count():
     with pytest.raises(BadInputError, match="use less noise"):
-        point_mass(5, Operator(system=1.0))
+        point_mass(5, Operator(system=20.0))
 
 
 def test_cloning_recovers_a_linear_policy_and_is_seeded():
@@ -100,10 +100,12 @@ def test_too_little_and_too_much_system_noise_are_both_worse():
 
 
 @pytest.mark.slow
-def test_without_an_obstacle_training_noise_does_not_matter():
-    found = []
-    for operator in (Operator(), Operator(system=0.02), Operator(policy=0.02)):
-        data = point_mass(30, operator, seed=0, obstacle=False)
+@pytest.mark.parametrize("sigma", [0.01, 0.03])
+def test_without_an_obstacle_the_kind_of_training_noise_does_not_matter(sigma):
+    success = {}
+    for kind in ("system", "policy"):
+        data = point_mass(30, Operator(**{kind: sigma}), seed=0, obstacle=False)
         policy = clone(data.states, data.actions, hidden=64, steps=1500)
-        found.append(success_rate(policy, system=0.01, obstacle=False, n_rollouts=200))
-    assert min(found) > 0.9
+        success[kind] = success_rate(policy, system=0.01, obstacle=False, n_rollouts=200)
+    assert success["system"] == pytest.approx(success["policy"], abs=0.1)
+    assert min(success.values()) > 0.7
