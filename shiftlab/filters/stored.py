@@ -17,7 +17,7 @@ import numpy as np
 from shiftlab import queries, safe_sql
 from shiftlab.catalog import Run, Store
 from shiftlab.errors import BadInputError, NotFoundError
-from shiftlab.filters.basis import axis_variance_share, dct_basis
+from shiftlab.filters.basis import axis_variance_share, dct_basis, principal_components
 from shiftlab.filters.drift import (
     RESAMPLES,
     SMALL_GROUP,
@@ -43,49 +43,40 @@ _MOST_GROUPS = 200
 
 @dataclass(frozen=True, eq=False)
 class Grouped:
-    """Sketched layers with their group: frame [layers], names of groups, group of each layer [layers].
-
-    `counts` [layers, d, 70] are their histograms on the DCT-II basis.
-    """
+    """Sketched layers of one kernel shape: frame [layers], names of groups, group of each layer [layers]."""
 
     frame: pl.DataFrame
     names: list[str]
     group: np.ndarray
-    counts: np.ndarray
     shape: tuple[int, int]
+
+    @property
+    def d(self) -> int:
+        """Weights of a kernel."""
+        return self.shape[0] * self.shape[1]
 
     def layers(self, index: int) -> np.ndarray:
         """Rows of the layers of one group."""
         return np.flatnonzero(self.group == index)
 
-    def units(self, index: int) -> Units:
+    def units(self, index: int, counts: np.ndarray) -> Units:
+        """The layers of one group as units of resampling, from the histograms [layers, d, bins] of all."""
         rows = self.layers(index)
-        return Units(self.counts[rows], self.frame["model_id"].to_numpy()[rows])
+        return Units(counts[rows], self.frame["model_id"].to_numpy()[rows])
 
     def moments(self, rows: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
         """(n, sum [d], Gram [d, d]) of the scaled filters of some layers."""
         part = self.frame[rows]
-        d = self.shape[0] * self.shape[1]
-        gram = full_gram(np.array(part["gram_scaled"].to_list()).sum(axis=0), d)
+        gram = full_gram(np.array(part["gram_scaled"].to_list()).sum(axis=0), self.d)
         return int(part["n"].sum()), np.array(part["sum_scaled"].to_list()).sum(axis=0), gram
 
-    def sketch(self, rows: np.ndarray) -> Sketch:
-        """The sum of the sketches of some layers; without raw moments, which the groups do not need."""
+    def sketch(self, index: int, counts: np.ndarray) -> Sketch:
+        """The sum of the sketches of a group with histograms [d, 70]; without raw moments."""
+        rows = self.layers(index)
         n, total, gram = self.moments(rows)
         sparse = np.array(self.frame["sparse"][rows].to_list()).sum(axis=0)
-        empty = np.zeros_like(total)
-        return Sketch(
-            self.shape,
-            n,
-            0.0,
-            0,
-            sparse,
-            empty,
-            np.zeros_like(gram),
-            total,
-            gram,
-            self.counts[rows].sum(axis=0),
-        )
+        none = np.zeros_like(gram)
+        return Sketch(self.shape, n, 0.0, 0, sparse, none[0], none, total, gram, counts)
 
 
 def list_models(store: Store) -> pl.DataFrame:
@@ -132,7 +123,7 @@ def group_layers(
     places = {name: place for place, name in enumerate(names)}
     group = np.array([places[name] for name in frame["grp"]])
     height, width = (int(edge) for edge in kernel.split("x"))
-    return Grouped(frame, names, group, _histograms(store, frame, height * width), (height, width))
+    return Grouped(frame, names, group, (height, width))
 
 
 def _natural(name: str) -> tuple[int, float, str]:
@@ -142,17 +133,30 @@ def _natural(name: str) -> tuple[int, float, str]:
         return 1, 0.0, name
 
 
-def _histograms(store: Store, frame: pl.DataFrame, d: int) -> np.ndarray:
-    """Histograms [layers, d, 70] of the layers of a frame, in its order."""
-    import polars as pl
+def layer_histograms(store: Store, grouped: Grouped) -> np.ndarray:
+    """Histograms [layers, d, 70] on the DCT-II basis, in the order of the grouping's layers."""
+    places = np.arange(len(grouped.frame), dtype=np.int32)
+    return _histograms(store, "histograms_of_layers", grouped, places, len(places))
 
-    chosen = frame.select("layer_key", place=pl.int_range(pl.len(), dtype=pl.Int32))
+
+def group_histograms(store: Store, grouped: Grouped) -> np.ndarray:
+    """Histograms [groups, d, 70] on the DCT-II basis, summed in SQL."""
+    places = grouped.group.astype(np.uint8)
+    return _histograms(store, "histograms_of_groups", grouped, places, len(grouped.names))
+
+
+def _histograms(store: Store, query: str, grouped: Grouped, places: np.ndarray, size: int) -> np.ndarray:
+    import pyarrow as pa
+
+    chosen = pa.table({"layer_key": grouped.frame["layer_key"].to_numpy(), "place": places})
     with store.read() as con:
-        con.register("chosen", chosen.to_arrow())
-        rows = con.sql(queries.sql("histograms_of_layers")).pl()
-    counts = np.zeros((len(frame), d, BINS), np.int64)
-    place, component, bin = (rows[name].to_numpy() for name in ("place", "component", "bin"))
-    counts[place, component, bin] = rows["n"].to_numpy()
+        con.register("incoming", chosen)
+        # A table of DuckDB's own has statistics, with which it aggregates by array instead of by hash.
+        con.execute("create temp table chosen as from incoming").fetchall()
+        rows = con.sql(queries.sql(query)).to_arrow_table()
+    counts = np.zeros((size, grouped.d, BINS), np.int64)
+    place, component, bin, n = (rows[name].to_numpy() for name in ("place", "component", "bin", "n"))
+    counts[place, component, bin] = n
     return counts
 
 
@@ -183,12 +187,12 @@ def drift_by(
     run = Run(
         "filters drift", {"by": by, "where": where, "kind": kind, "kernel": kernel, "mode": mode}, seed=seed
     )
-    grouped, weights, span = _on_basis(store, grouped, mode, progress)
+    counts, weights, span = _on_basis(store, grouped, mode, progress)
     rows, drifts = [], []
     pairs = [(a, b) for a in range(len(grouped.names)) for b in range(a + 1, len(grouped.names))]
     for done, (a, b) in enumerate(pairs):
         progress(f"pair {done + 1} of {len(pairs)}")
-        left, right = grouped.units(a), grouped.units(b)
+        left, right = grouped.units(a, counts), grouped.units(b, counts)
         result = drift_of_units(left, right, weights, span, mode, resamples=resamples, seed=seed)
         drifts.append((grouped.names[a], grouped.names[b], result))
         rows.append(_pair_row(grouped.names[a], grouped.names[b], left, right, result))
@@ -198,22 +202,18 @@ def drift_by(
 
 def _on_basis(
     store: Store, grouped: Grouped, mode: Mode, progress: Callable[[str], None]
-) -> tuple[Grouped, np.ndarray, tuple[float, float]]:
-    """The histograms, component weights and range that a mode asks for."""
-    d = grouped.shape[0] * grouped.shape[1]
+) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
+    """The histograms [layers, d, bins], component weights [d] and range that a mode asks for."""
     if mode == "published":
         progress("reading the filters")
         counts, weights, low, high = published_counts(_raw_filters(store, grouped), BINS)
-        return (
-            Grouped(grouped.frame, grouped.names, grouped.group, counts, grouped.shape),
-            weights,
-            (low, high),
-        )
+        return counts, weights, (low, high)
     half = histogram_range(grouped.shape)
-    if mode == "uniform":
-        return grouped, np.full(d, 1 / d), (-half, half)
-    everything = grouped.moments(np.arange(len(grouped.frame)))
-    return grouped, axis_variance_share(*everything, dct_basis(*grouped.shape)), (-half, half)
+    weights = np.full(grouped.d, 1 / grouped.d)
+    if mode == "fixed":
+        everything = grouped.moments(np.arange(len(grouped.frame)))
+        weights = axis_variance_share(*everything, dct_basis(*grouped.shape))
+    return layer_histograms(store, grouped), weights, (-half, half)
 
 
 def _raw_filters(store: Store, grouped: Grouped) -> list[np.ndarray]:
@@ -348,7 +348,7 @@ def basis_by(
     grouped = group_layers(store, by, where, kind, kernel)
     rows = []
     for index, name in enumerate(grouped.names):
-        basis = grouped.sketch(grouped.layers(index)).basis()
+        basis = principal_components(*grouped.moments(grouped.layers(index)))
         for component, share in enumerate(basis.variance_share):
             rows.append(
                 {
@@ -369,12 +369,14 @@ def phenotypes_by(
     import polars as pl
 
     grouped = group_layers(store, by, where, kind, kernel)
-    return pl.DataFrame(
-        [
-            {"group": name} | asdict(phenotype(grouped.sketch(grouped.layers(index))))
-            for index, name in enumerate(grouped.names)
-        ]
-    )
+    sketches = _sketches(store, grouped)
+    return pl.DataFrame([{"group": name} | asdict(phenotype(part)) for name, part in sketches.items()])
+
+
+def _sketches(store: Store, grouped: Grouped) -> dict[str, Sketch]:
+    """The sum of the sketches of each group, by name."""
+    counts = group_histograms(store, grouped)
+    return {name: grouped.sketch(index, counts[index]) for index, name in enumerate(grouped.names)}
 
 
 def stored_duplicates(store: Store, where: str | None = None) -> pl.DataFrame:
@@ -382,7 +384,7 @@ def stored_duplicates(store: Store, where: str | None = None) -> pl.DataFrame:
     import polars as pl
 
     grouped = group_layers(store, "model", where, "all")
-    sketches = {name: grouped.sketch(grouped.layers(index)) for index, name in enumerate(grouped.names)}
+    sketches = _sketches(store, grouped)
     with store.read() as con:
         hashes = dict(con.sql(queries.sql("model_hashes")).fetchall())
     schema = {

@@ -242,7 +242,9 @@ def _attribute(node: NodeProto, name: str, default: Any) -> Any:
                 value = _onnx().helper.get_attribute_value(attribute)
             except ValueError:
                 value = None
-            if default is not None and not isinstance(value, list if isinstance(default, tuple) else type(default)):
+            if default is not None and not isinstance(
+                value, list if isinstance(default, tuple) else type(default)
+            ):
                 raise _NotConstantError(f"its attribute {name!r} is damaged")
             return value
     return default

@@ -259,7 +259,9 @@ def _dequantised(model: _Model, tensor: _Tensor) -> np.ndarray:
         shape[axis] = scale.size
     offset = zero.reshape(shape) if zero.size == scale.size else 0
     with np.errstate(over="ignore", invalid="ignore"):  # damaged scales give infinities, which are told later
-        return ((values.astype(np.int64) - offset) * scale.astype(np.float64).reshape(shape)).astype(np.float32)
+        return ((values.astype(np.int64) - offset) * scale.astype(np.float64).reshape(shape)).astype(
+            np.float32
+        )
 
 
 def _densify(path: Path, tensor: _Tensor, stored: np.ndarray, sparsity: _Table) -> np.ndarray:

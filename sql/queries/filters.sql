@@ -120,7 +120,7 @@ select c.place, h.component, h.bin, h.n from layer_histogram h join chosen c usi
 
 -- name: histograms_of_groups
 -- Regrouping: histograms of any groups (table chosen: layer_key, place) as sums of sketches.
-select c.place, h.component, h.bin, sum(h.n)::bigint as n
+select c.place, h.component, h.bin, sum(h.n::double)::bigint as n  -- exact: counts stay below 2^53
 from layer_histogram h join chosen c using (layer_key) group by all;
 
 -- name: model_hashes

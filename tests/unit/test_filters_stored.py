@@ -233,7 +233,7 @@ def test_one_network_in_two_formats_has_no_drift(bundled: sl.Catalog) -> None:
 
     assert between("basic-pitch-onnx", "basic-pitch-tflite") == 0
     assert between("fer-mini-xception", "fer-mini-xception-int8") < 0.01
-    # The uint8 copy with its zero points; without them the same network drifts by more than 1.
+    # The uint8 copy with its zero points; without them the same network drifts by more than 15.
     assert between("ddddocr-rec", "ddddocr-rec-uint8") < 0.01
     assert between("esrgan-slim-x2", "esrgan-slim-x4") < 0.05
 
