@@ -18,6 +18,7 @@ from shiftlab.errors import BadInputError
 
 IMAGES = "coco"
 ATTRIBUTES = "metashift"
+EPISODES = "adroit_door"
 SPACE = "captions"
 CLASSES = ("cat", "dog")
 _MATRICES = {"sliced_wasserstein": "captions", "jensen_shannon": "objects"}
@@ -55,6 +56,8 @@ def _stages(catalog: Catalog) -> Iterator[tuple[str, Callable[[], Any]]]:
     coco = resources.data("coco14_image_labels") / "image_objects.parquet"
     captions = resources.data("caption_embeddings") / "caption_vectors.npz"
     metashift = resources.data("metashift_vg_attributes") / "attribute_subsets.parquet"
+    sketches = resources.data("cnn_filters") / "sketches.parquet"
+    episodes = resources.data("adroit_door_human") / "episodes.parquet"
     yield (
         "COCO 2014: 122,218 images with 80 objects",
         lambda: catalog.ingest_images(coco, IMAGES, licence="CC-BY-4.0"),
@@ -69,17 +72,17 @@ def _stages(catalog: Catalog) -> Iterator[tuple[str, Callable[[], Any]]]:
     for subject, (measure, what) in product(CLASSES, _MATRICES.items()):
         yield f"shift between all subsets of {subject}: {what}", partial(_matrix, catalog, subject, measure)
     yield "the farthest pairs, tested", lambda: [_tested(catalog, *one) for one in _TESTED]
+    yield "kernels of 50 trained networks", lambda: catalog.ingest_models(sketches)
+    yield "25 demonstrations of a robot hand", lambda: catalog.ingest_episodes(episodes, EPISODES, licence="Apache-2.0")
+    yield "scores of the demonstrations", partial(_score_episodes, catalog)
 
 
 _TESTED = (("cat", "sliced_wasserstein", SPACE), ("dog", "jensen_shannon", None))
 
 
 def findings(catalog: Catalog) -> list[Finding]:
-    """Three things that the demo catalog shows, read from its stored scores."""
-    return [
-        *(_shift_finding(catalog, *one) for one in _TESTED),
-        _graph_finding(catalog),
-    ]
+    """Three things that the demo catalog shows, read from what is stored: a shift, a layer, an episode."""
+    return [_shift_finding(catalog, *_TESTED[0]), _layer_finding(catalog), _episode_finding(catalog)]
 
 
 def _matrix(catalog: Catalog, subject: str, measure: str) -> None:
@@ -128,16 +131,35 @@ def _shift_finding(catalog: Catalog, subject: str, measure: str, space: str | No
     )
 
 
-def _graph_finding(catalog: Catalog) -> Finding:
+def _score_episodes(catalog: Catalog) -> None:
+    scored = catalog.sql("select count(*) from episode_score where dataset = $d", {"d": EPISODES}).rows()[0][0]
+    if not scored:
+        catalog.score_episodes([EPISODES])
+
+
+def _layer_finding(catalog: Catalog) -> Finding:
+    """The large 3x3 layer with the least diverse filters, among regular convolutions."""
     with catalog.store.read() as con:
-        left, right, resistance, overlap = con.sql(
-            queries.sql("farthest_connected_pair"), params={"dataset": ATTRIBUTES, "class": "cat"}
-        ).fetchall()[0]
-    shared = "share no image" if overlap == 0 else f"share {overlap:.0%} of the smaller"
+        model, layer, n, entropy = con.sql(queries.sql("least_diverse_layer")).fetchall()[0]
     return Finding(
-        f"among attributes, {left} and {right} {shared} and are farthest apart in the meta-graph of cat: "
-        f"effective resistance {resistance:.2f}, so one is a hard test set for the other",
-        f"shiftlab subsets graph cat --dataset {ATTRIBUTES}",
-        "subsets",
-        {"dataset": ATTRIBUTES, "class": "cat"},
+        f"among the 3x3 layers of 50 networks, {layer} of {model} has the least diverse filters: variance entropy "
+        f"{entropy:.3f} of at most 0.954 over {n:,} filters",
+        f"shiftlab filters show {model}",
+        "filters",
+        {"model": model},
+    )
+
+
+def _episode_finding(catalog: Catalog) -> Finding:
+    """The episode with the least predictable actions, with how far that can be told."""
+    with catalog.store.read() as con:
+        index, value, low, high, rank_low, rank_high, count, verdict = con.sql(
+            queries.sql("least_consistent_episode"), params={"dataset": EPISODES}
+        ).fetchall()[0]
+    return Finding(
+        f"episode {index} of {EPISODES} has the least consistent actions of {count}: variance {value:.1f} "
+        f"[{low:.1f}, {high:.1f}], rank {rank_low} to {rank_high}; verdict: {verdict}",
+        f"shiftlab episodes list {EPISODES}",
+        "episodes",
+        {"dataset": EPISODES, "episode": str(index)},
     )

@@ -10,9 +10,17 @@ where s.measure = $measure and l.dataset = $dataset and l.class = $class and r.c
   and s.debiased is not null and least(s.n_left, s.n_right) >= $min_items
 order by s.debiased desc, left_name, right_name limit 1;
 
--- name: farthest_connected_pair
--- The pair that is farthest apart in the meta-graph of a class.
-select left_name, right_name, resistance, overlap
-from subset_distances
-where dataset = $dataset and class = $class and resistance is not null
-order by resistance desc, left_name, right_name limit 1;
+-- name: least_diverse_layer
+-- The regular 3x3 layer of at least a thousand filters with the lowest variance entropy that is not zero.
+select model, name, n, variance_entropy
+from filter_layers
+where kernel = '3x3' and kind = 'conv' and n >= 1000 and variance_entropy > 0
+order by variance_entropy, model, position limit 1;
+
+-- name: least_consistent_episode
+-- The episode whose actions are least predictable from similar states of other episodes.
+select episode_index, value, ci_low, ci_high, rank_low, rank_high, count(*) over () as episodes,
+       coalesce(verdict, 'cannot tell')
+from episode_score
+where dataset = $dataset and metric = 'action_variance_loo' and value is not null
+order by value desc, episode_index limit 1;

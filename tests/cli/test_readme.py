@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from shiftlab import resources
 from tests.conftest import Cli
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -31,7 +33,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     content = {"images": images, "annotations": annotations, "categories": categories}
     (folder / "instances_train2017.json").write_text(json.dumps(content))
     (folder / "items.csv").write_text("image_id\n" + "".join(f"{i:012d}\n" for i in range(280)))
-    np.save(folder / "clip.npy", np.random.default_rng(0).normal(size=(280, 16)))
+    rng = np.random.default_rng(0)
+    np.save(folder / "clip.npy", rng.normal(size=(280, 16)))
+    shutil.copyfile(resources.data("adroit_door_human") / "episodes.parquet", folder / "door.parquet")
+    (folder / "weights").mkdir()
+    for name in ("a", "b"):
+        np.savez(folder / "weights" / f"{name}.npz", **{"conv1.weight": rng.normal(size=(64, 32, 3, 3))})
+    (folder / "models.csv").write_text("file,task\na.npz,classification\nb.npz,segmentation\n")
     return folder
 
 
