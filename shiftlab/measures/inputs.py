@@ -28,7 +28,7 @@ def cloud(values: ArrayLike, name: str) -> Floats:
     try:
         array = np.asarray(values)
         if array.dtype != np.float32:
-            array = array.astype(np.float64)
+            array = array.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must hold numbers only: {error}") from None
     if array.ndim == 1:

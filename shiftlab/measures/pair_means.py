@@ -67,7 +67,10 @@ def rbf(gamma: float) -> Kernel:
     """exp(-gamma |x - y|^2)."""
 
     def tile(a: Floats, b: Floats) -> NDArray[np.float64]:
-        table, _ = _squared(a, b)
+        table = _products(a, b)
+        table += np.einsum("ij,ij->i", a, a)[:, None]
+        table += np.einsum("ij,ij->i", b, b)
+        np.maximum(table, 0, out=table)
         table *= -gamma
         return np.exp(table, out=table)
 
@@ -78,7 +81,9 @@ def distance() -> Kernel:
     """|x - y|. Products lose half the digits next to zero, so what rounding leaves there becomes zero."""
 
     def tile(a: Floats, b: Floats) -> NDArray[np.float64]:
-        table, size = _squared(a, b)
+        size = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)
+        table = _products(a, b)
+        table += size
         table *= table > 64 * np.finfo(np.float64).eps * size
         return np.sqrt(table, out=table)
 
@@ -93,14 +98,11 @@ def polynomial(degree: int, scale: float, offset: float) -> Kernel:
     )
 
 
-def _squared(a: Floats, b: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """|a - b|^2 (a, b), and the size |a|^2 + |b|^2 of the numbers it was computed from."""
-    size = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)
+def _products(a: Floats, b: Floats) -> NDArray[np.float64]:
+    """-2 a.b, the part of |a - b|^2 that a matrix product gives."""
     table = np.asarray(a @ b.T, dtype=np.float64)
     table *= -2
-    table += size
-    np.maximum(table, 0, out=table)
-    return table, size
+    return table
 
 
 def observed(pool: Floats, weight: NDArray[np.float64], left: NDArray[np.bool_], kernel: Kernel) -> PairMeans:

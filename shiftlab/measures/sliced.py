@@ -19,12 +19,9 @@ CHUNK_VALUES = 8_000_000
 
 
 @lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def directions(d: int, n_projections: int, seed: int) -> NDArray[np.float64]:
-    """Unit directions (d, P), seeded, orthonormal in blocks of min(d, P); read-only.
-
-    Kept between calls: an interval evaluates the distance hundreds of times along the same directions, and
-    on small clouds their factorisation would take most of the time.
-    """
+    """Unit directions (d, P), seeded, orthonormal in blocks of min(d, P); read-only, kept for the next call."""
     rng = np.random.default_rng(seed)
     blocks = []
     for start in range(0, n_projections, d):
@@ -82,7 +79,10 @@ def project(
     theta = np.ones((1, 1)) if d == 1 else directions(d, n_projections, seed)
     dtype = np.float64 if (n + m) * theta.shape[1] <= DOUBLE_PRECISION_VALUES else np.float32
     centre = (a.sum(0, dtype=np.float64) + b.sum(0, dtype=np.float64)) / (n + m)
-    return (a - centre).astype(dtype), (b - centre).astype(dtype), theta.astype(dtype)
+    moved = np.empty(a.shape, dtype), np.empty(b.shape, dtype)
+    for side, out in zip((a, b), moved, strict=True):
+        np.subtract(side, centre, out=out, casting="same_kind")  # rounded after the difference, in one pass
+    return moved[0], moved[1], theta.astype(dtype)
 
 
 def direction_costs(

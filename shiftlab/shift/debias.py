@@ -16,8 +16,7 @@ from shiftlab.measures.inputs import UndefinedMeasureError
 from shiftlab.shift.sides import Pair, Side, shared_rows
 
 SPLITS = 8
-SPLITS_OF_A_HALF = 2
-RESAMPLES = 60
+RESAMPLES = 40
 BUDGET_SECONDS = 60.0
 FEWEST_ROWS = 8  # halves of halves must keep two rows
 Half = tuple[NDArray[np.bool_], NDArray[np.bool_]]
@@ -54,7 +53,7 @@ def sampling_interval(
         for _ in range(RESAMPLES):
             left, right = _halves(pair, rng)
             half = pair.take(np.flatnonzero(left), np.flatnonzero(right))
-            estimates.append(np.mean([_split(half, rng) for _ in range(SPLITS_OF_A_HALF)]))
+            estimates.append(_split(half, rng))
         spread = float(np.std(estimates, ddof=1))
     reach = NormalDist().inv_cdf(0.5 + confidence / 2) * _finite(spread)
     return centre - reach, centre + reach
