@@ -204,8 +204,9 @@ class _LocalLinear:
 
     def unexplained(self, chosen: Floats) -> Floats:
         """What the state does not explain of the neighbours' actions, (B, K, da); 0 where none was found."""
-        slope = self.inverse @ (np.swapaxes(self.design, 1, 2) @ chosen)
-        return (chosen - self.design @ slope) * self.found[..., None]
+        design, values = self.design.astype(np.float32), chosen.astype(np.float32)
+        slope = self.inverse.astype(np.float32) @ (np.swapaxes(design, 1, 2) @ values)
+        return (values - design @ slope) * self.found[..., None]
 
 
 class _TwoStrategies:

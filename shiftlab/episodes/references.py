@@ -10,7 +10,7 @@ from shiftlab.episodes.neighbours import Neighbours
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 
-MOST_STEPS = 20_000  # steps that the bootstrap looks at, evenly spaced: the value itself uses all
+MOST_STEPS = 10_000  # steps that the bootstrap looks at, evenly spaced: the value itself uses all
 _BATCH = 256
 
 

@@ -23,6 +23,7 @@ from shiftlab.episodes.inference import StepMean, interval, mean_per_episode, ra
 from shiftlab.episodes.information import (
     ACTION_DIMS,
     CHUNK,
+    PASSES,
     STATE_DIMS,
     action_chunks,
     clipped_scores,
@@ -47,6 +48,7 @@ FEWEST_EPISODES = 3
 FEWEST_STEPS = 3
 LEAST_SUPPORTED = 0.1  # share of steps with near neighbours below which a conditional score is unknown
 UNSURE_SUPPORT = 0.5
+INFORMATION_PASSES = 2  # every step is in a batch per pass; DemInf's four are kept for deminf_pca
 
 
 @dataclass(frozen=True)
@@ -401,14 +403,15 @@ class _Scoring:
     @cached_property
     def information(self) -> Floats:
         actions = standardise(self.steps.relative[self.rows])[0]
-        return self._ksg(actions)
+        return self._ksg(actions, INFORMATION_PASSES)
 
-    def _ksg(self, actions: Floats) -> Floats:
+    def _ksg(self, actions: Floats, passes: int) -> Floats:
         seed = self.settings.seed
         return ksg_steps(
             jittered(self.axes, seed),
             jittered(principal(actions, ACTION_DIMS), seed + 1),
             seed=seed,
+            passes=passes,
         )
 
     def _no_information(self) -> str:
@@ -427,7 +430,7 @@ class _Scoring:
         if refusal:
             return self._nothing(refusal)
         chunks = action_chunks(self.steps.relative[self.rows], self.steps.segment[self.rows])
-        found = self._of_steps(clipped_scores(self._ksg(standardise(chunks)[0])), self.episode)
+        found = self._of_steps(clipped_scores(self._ksg(standardise(chunks)[0], PASSES)), self.episode)
         long_enough = self.steps.length >= CHUNK
         return _Found(
             np.where(long_enough, found.value, np.nan),
