@@ -37,26 +37,18 @@ def _selection(command: Callable[..., Any]) -> Callable[..., Any]:
     "--external-data", is_flag=True, help="Let ONNX models keep weights in other files of their folder."
 )
 @click.option(
+    "--fold-batch-norm", is_flag=True, help="Multiply batch normalisations that follow into the weights."
+)
+@click.option(
     "--keep-filters", is_flag=True, help="Keep the 3x3 filters too, as the published drift needs them."
 )
-def ingest_models(
-    settings: Settings, paths: tuple[str, ...], metadata: str | None, external_data: bool, keep_filters: bool
-) -> None:
+def ingest_models(settings: Settings, paths: tuple[str, ...], metadata: str | None, **options: bool) -> None:
     """Weights of trained networks: safetensors, torch, ONNX, Keras, TFLite, TF.js, npz, or a sketch file.
 
     PATHS are files, or folders that are searched. Files are only read: what they hold is never run.
     """
-    from shiftlab import filters
-
     with settings.progress() as progress:
-        done = filters.ingest_models(
-            settings.open(create=True).store,
-            list(paths),
-            metadata,
-            external_data=external_data,
-            keep_filters=keep_filters,
-            progress=progress,
-        )
+        done = settings.open(create=True).ingest_models(list(paths), metadata, progress=progress, **options)
     there = sum(model.already_there for model in done)
     if there:
         settings.say(f"{there:,} of {len(done):,} models are in the catalog already")

@@ -20,6 +20,7 @@ from shiftlab.errors import BadInputError
 from shiftlab.filters.packing import (
     DESCRIPTIONS,
     PackedModel,
+    content_key,
     model_schema,
     pack_model,
     read_packed,
@@ -54,16 +55,19 @@ def ingest_models(
     metadata: str | Path | None = None,
     *,
     external_data: bool = False,
+    fold_batch_norm: bool = False,
     keep_filters: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[IngestedModel]:
     """Read models (files, or folders of them, or a sketch file .parquet) and store their filter statistics.
 
     `metadata`: a CSV with a column `file` (name or ending of the path) or `sha256`, and any of name, task,
-    category, architecture, training_data, licence, source; other columns are kept too. `external_data` lets ONNX
-    models keep weights in other files of their folder. `keep_filters` also writes the 3x3 filters themselves
-    to the catalog's filters folder, which the published drift needs. Raises BadInputError naming file and
-    tensor; models before the bad one are stored, nothing of the bad one is.
+    category, architecture, training_data, licence, source; other columns are kept too. `external_data` lets
+    ONNX models keep weights in other files of their folder. `fold_batch_norm` multiplies batch normalisations
+    that follow into the weights, so that state_dicts compare with exports that have them folded.
+    `keep_filters` also writes the 3x3 filters themselves to the catalog's filters folder, which the published
+    drift needs. Raises BadInputError naming file and tensor; models before the bad one are stored, nothing of
+    the bad one is.
     """
     rows = _read_metadata(Path(metadata)) if metadata is not None else []
     done = []
@@ -72,7 +76,7 @@ def ingest_models(
         if path.suffix.lower() == ".parquet":
             done += _store(store, read_packed(path))
         else:
-            done.append(_ingest_file(store, path, rows, external_data, keep_filters))
+            done.append(_ingest_file(store, path, rows, external_data, fold_batch_norm, keep_filters))
     return done
 
 
@@ -92,16 +96,24 @@ def _model_files(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def _ingest_file(
-    store: Store, path: Path, rows: list[dict[str, str | None]], external_data: bool, keep_filters: bool
+    store: Store,
+    path: Path,
+    rows: list[dict[str, str | None]],
+    external_data: bool,
+    fold_batch_norm: bool,
+    keep_filters: bool,
 ) -> IngestedModel:
     file = open_weights(path, external_data=external_data)
-    known = _known(store, [file.sha256])
+    key = content_key(file.sha256, fold_batch_norm)
+    known = _known(store, [key])
     if known:
-        return IngestedModel(known[file.sha256], path.name, 0, 0, 0, already_there=True)
+        return IngestedModel(known[key], path.name, 0, 0, 0, already_there=True)
     description = _description(rows, path, file.sha256)
-    target = store.path / "filters" / f"{file.sha256[:32]}.parquet"
+    target = store.path / "filters" / f"{file.sha256[:32]}{key[64:]}.parquet"
     with _filter_writer(target if keep_filters else None) as keep:
-        model = pack_model(file, description, external_data=external_data, keep=keep)
+        model = pack_model(
+            file, description, external_data=external_data, fold_batch_norm=fold_batch_norm, keep=keep
+        )
     kept = target.name if keep_filters and target.exists() else None
     return _store(store, [model], kept)[0]
 

@@ -15,7 +15,7 @@ from shiftlab.filters.duplicates import weight_hash
 from shiftlab.filters.quality import layer_quality
 from shiftlab.filters.sketch import MAX_KERNEL_AREA, sketch
 from shiftlab.readers.weights_open import WeightFile, read_layers
-from shiftlab.readers.weights_record import LayerRecord, SkippedLayer
+from shiftlab.readers.weights_record import LayerRecord, SkippedLayer, folded
 
 if TYPE_CHECKING:
     import polars as pl
@@ -86,12 +86,14 @@ def pack_model(
     description: Mapping[str, str | None],
     *,
     external_data: bool = False,
+    fold_batch_norm: bool = False,
     keep: Any = None,
 ) -> PackedModel:
     """Read a model once: one row per layer with sketch and quality; one weight in memory at a time.
 
-    `keep`, if given, is called with (layer_id, weight) of each 3x3 layer. Layers with NaN or infinite weights are
-    skipped with their reason. Raises BadInputError for a file that cannot be read.
+    `fold_batch_norm` multiplies the batch normalisations that follow into the weights first. `keep`, if
+    given, is called with (layer_id, weight) of each 3x3 layer. Layers with NaN or infinite weights are skipped
+    with their reason. Raises BadInputError for a file that cannot be read.
     """
     import polars as pl
 
@@ -99,6 +101,8 @@ def pack_model(
     skipped: list[SkippedLayer] = []
     of_3x3 = 0
     for item in read_layers(file, external_data=external_data):
+        if fold_batch_norm and isinstance(item, LayerRecord):
+            item = folded(item)
         if isinstance(item, SkippedLayer):
             skipped.append(item)
         elif not np.isfinite(item.weight).all():
@@ -124,7 +128,7 @@ def pack_model(
     return PackedModel(
         known
         | {
-            "sha256": file.sha256,
+            "sha256": content_key(file.sha256, fold_batch_norm),
             "format": file.format,
             "file": file.path.name,
             "metadata": json.dumps(further),
@@ -134,6 +138,11 @@ def pack_model(
         pl.DataFrame(rows, schema=layer_schema()),
         skipped,
     )
+
+
+def content_key(sha256: str, fold_batch_norm: bool) -> str:
+    """What tells stored models apart: the content, and whether batch normalisation was folded in."""
+    return f"{sha256}+folded" if fold_batch_norm else sha256
 
 
 def default_name(path: Path) -> str:

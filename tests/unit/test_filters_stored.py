@@ -152,6 +152,25 @@ def test_folders_and_files_without_models_are_refused(catalog: sl.Catalog, tmp_p
         catalog.ingest_models(tmp_path / "absent.onnx")
 
 
+def test_folding_batch_normalisation_makes_another_model(catalog: sl.Catalog) -> None:
+    path = WEIGHTS / "small.keras"
+    catalog.ingest_models(path)
+    (folded,) = catalog.ingest_models(path, fold_batch_norm=True)
+    (again,) = catalog.ingest_models(path, fold_batch_norm=True)
+    assert (folded.already_there, again.already_there) == (False, True)
+    plain, after = (
+        sl.filters.show_model(catalog.store, name).row(0, named=True) for name in ("small", folded.name)
+    )
+    assert (plain["bn_folded"], after["bn_folded"]) == (False, True)
+    assert "folded in" in after["notes"]
+    assert after["orthogonality"] == pytest.approx(plain["orthogonality"], abs=1e-6)  # scales are positive
+    assert after["variance_entropy"] != pytest.approx(plain["variance_entropy"], abs=1e-4)
+    hashes = catalog.sql("select weight_hash from conv_layer where position = 0").rows()
+    assert len(set(hashes)) == 2
+    drift = sl.filters.drift_by(catalog.store, "model", where="position = 0")
+    assert drift["drift"][0] == 0
+
+
 # -- regrouping ----------------------------------------------------------------------------------------
 def test_regrouped_drift_is_the_drift_of_the_filters(catalog: sl.Catalog, tmp_path: Path) -> None:
     for seed in range(4):
