@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import streamlit as st
 
-from shiftlab import queries
+from shiftlab import queries, safe_sql
 from shiftlab.catalog import Store
 
 if TYPE_CHECKING:
@@ -79,6 +79,11 @@ def reading() -> Iterator[Reading]:
         found.release()
 
 
+def generation() -> int:
+    """The catalog's commit counter now; also outside a page run, as in a download."""
+    return Store(path()).generation()
+
+
 def current() -> Reading:
     """The reading of this page run."""
     return _current.get()
@@ -93,6 +98,16 @@ def rows(name: str, /, **params: Any) -> pl.DataFrame:
 @st.cache_data(max_entries=500, show_spinner=False)
 def _rows(stamp: tuple[str, int, int], name: str, params: dict[str, Any], _reading: Reading) -> pl.DataFrame:
     return _reading.connection().sql(queries.sql(name), params=params).pl()
+
+
+def tables() -> pl.DataFrame:
+    """Every table and view of the catalog, as ``shiftlab sql --tables`` lists them."""
+    return _tables(current().stamp, current().store)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _tables(stamp: tuple[str, int, int], _store: Store) -> pl.DataFrame:
+    return safe_sql.tables(_store)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -15,7 +15,7 @@ import streamlit as st
 import address
 import gateway
 import jobs
-from shiftlab import __version__, figures
+from shiftlab import __version__, figures, report
 from shiftlab.cli import output
 from shiftlab.errors import CatalogBusyError, NotFoundError, ShiftLabError
 
@@ -44,7 +44,7 @@ def plain(markdown: str) -> str:
 
 def command(words: Sequence[str]) -> None:
     """A command over this catalog, to be copied; `words` are those after ``shiftlab``."""
-    st.code(jobs.shown(["--catalog", str(gateway.path()), *words]), language="bash")
+    st.code(shell(words), language="bash")
 
 
 def empty_state(title: str, why: str, *commands: Sequence[str]) -> None:
@@ -168,6 +168,19 @@ def table(
             type="tertiary",
         )  # fmt: skip
     return below
+
+
+def report_button(make: Callable[[], report.Report], *, key: str, name: str) -> None:
+    """The result as one HTML file; `make` is called when the button is pressed."""
+    st.download_button(
+        "HTML report", data=lambda: make().html(), file_name=f"{name}.html", mime="text/html", key=f"{key}_html",
+        icon=":material/article:", on_click="ignore", type="tertiary",
+    )  # fmt: skip
+
+
+def shell(words: Sequence[str]) -> str:
+    """A command over this catalog as one types it."""
+    return jobs.shown(["--catalog", str(gateway.path()), *words])
 
 
 def filled(frame: pl.DataFrame) -> pl.DataFrame:

@@ -8,6 +8,7 @@ values, the palette of Okabe and Ito for groups, with a shape or a label beside 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -258,18 +259,19 @@ def graph_places(nodes: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame:
     joined = pl.col("name").is_in(pl.concat([edges["left_name"], edges["right_name"]]).unique().to_list())
     at = nodes.select("name", "x", "y").with_row_index("row")
     inside, alone = at.filter(joined), at.filter(~joined).sort("name")
-    rows = -(-len(alone) // _ALONE_PER_ROW)
-    bottom = 1.0 if len(inside) == 0 else 1.0 - 0.09 * rows
+    across = max(_ALONE_PER_ROW, math.ceil(math.sqrt(1.2 * len(alone))))
+    rows = -(-len(alone) // across)
+    below_share = 0.0 if rows == 0 else 1.0 if inside.is_empty() else min(0.09 * rows, 0.45)
     spread = [
         ((pl.col(c) - pl.col(c).min()) / pl.max_horizontal(pl.col(c).max() - pl.col(c).min(), pl.lit(1e-9))
          + (pl.col(c).rank("ordinal") - 1) / pl.max_horizontal(pl.len() - 1, pl.lit(1))) / 2
         for c in ("x", "y")
     ]  # fmt: skip
-    placed = inside.with_columns(x=spread[0], y=spread[1] * max(0.3, bottom - 0.08))
+    placed = inside.with_columns(x=spread[0], y=spread[1] * (0.94 - below_share))
     number = pl.int_range(pl.len())
     below = alone.with_columns(
-        x=(number % _ALONE_PER_ROW + 0.5) / min(_ALONE_PER_ROW, max(1, len(alone))),
-        y=bottom + 0.09 * (number // _ALONE_PER_ROW + 1) - 0.045,
+        x=(number % across + 0.5) / max(1, min(across, len(alone))),
+        y=1 - below_share + below_share * (number // across + 0.5) / max(1, rows),
     )
     return pl.concat([placed, below.select(placed.columns)]).sort("row").drop("row")
 

@@ -11,6 +11,7 @@ import address
 import gateway
 import widgets
 from shiftlab import figures
+from shiftlab.report import Report, Section
 from widgets import literal, number, plain
 
 _OBJECTS = 20
@@ -135,6 +136,9 @@ def _scores(dataset: str, left: str, right: str) -> None:
             python=f'cat.compare("{left}", "{right}", dataset="{dataset}")',
         )
         seeds = ", ".join(str(one) for one in scores["seed"].drop_nulls().unique().sort())
+        widgets.report_button(
+            lambda: _report(dataset, left, right, shown, command), key="pair", name=f"{left}_{right}"
+        )
         runs = scores["run_id"].unique().sort().to_list()
         widgets.computed(runs[-1], {"Seeds": seeds or "none", "Runs": ", ".join(map(str, runs))})
 
@@ -151,6 +155,22 @@ def _against_chance(tested: pl.DataFrame, left: str, right: str) -> None:
         "Diamond: observed value. Line: 95 % interval of the population's value, which lies below the observed one "
         "by its sampling bias. Grey: what chance gives, where it can be told (not where the two share items)."
     )
+
+
+def _report(dataset: str, left: str, right: str, scores: pl.DataFrame, command: list[str]) -> Report:
+    with gateway.reading():
+        ids = [
+            gateway.rows("page_subset", dataset=dataset, name=one)["subset_id"][0] for one in (left, right)
+        ]
+        shares = gateway.rows("page_pair_objects", left_id=ids[0], right_id=ids[1])
+        facts = {"Catalog": gateway.path(), "Generation": gateway.current().generation, "Dataset": dataset}
+    drawn = figures.object_shares(shares, left, right, most=_OBJECTS) if len(shares) else None
+    alt = f"Share of the items of {left} and of {right} that show each object."
+    sections = [
+        Section("Scores", table=scores, command=widgets.shell(command)),
+        Section("What differs: other objects in the items", figure=drawn, alt=alt, table=shares),
+    ]
+    return Report(f"{left} and {right}", facts, sections)
 
 
 def _objects(dataset: str, sides: list[dict[str, Any]]) -> None:

@@ -14,6 +14,7 @@ import address
 import gateway
 import widgets
 from shiftlab import figures, measures
+from shiftlab.report import Report, Section
 from shiftlab.shift.layout import classical_scaling
 from widgets import literal, number, plain
 
@@ -236,11 +237,30 @@ def _draw(shown: Shown, how: str, pair: tuple[str, str] | None) -> None:
     with below:
         widgets.copy_as(cli=shown.command(), sql=_select(shown), python=_python(shown))
         _provenance(shown)
+        widgets.report_button(lambda: _report(shown, drawn, alt), key=key, name=name)
+
+
+def _report(shown: Shown, drawn: Any, alt: str) -> Report:
+    facts = {
+        "Catalog": gateway.path(), "Generation": gateway.generation(), "Dataset": shown.dataset, "Class": shown.subject,
+        "Measure": shown.title, "Space": shown.space or "meta-graph", "Subsets": len(shown.names),
+    }  # fmt: skip
+    if "run_id" in shown.pairs.columns:
+        facts["Runs"] = ", ".join(map(str, shown.pairs["run_id"].unique().sort()))
+        facts["Seeds"] = ", ".join(map(str, shown.pairs["seed"].drop_nulls().unique().sort())) or "none"
+    table = widgets.filled(
+        shown.pairs.drop("params", strict=False).sort("value", descending=True, nulls_last=True)
+    )
+    sections = [
+        Section("All pairs", figure=drawn, alt=alt, command=widgets.shell(shown.command())),
+        Section("Pairs, the largest value first", table=table),
+    ]
+    return Report(f"{shown.title.capitalize()} between subsets of {shown.subject}", facts, sections)
 
 
 def _map(shown: Shown, pair: tuple[str, str] | None) -> None:
     """Subsets placed so that straight distances resemble the measure; those without every value are left out."""
-    points = _placed(shown)
+    points = _placed(gateway.current().stamp, shown.dataset, shown.subject, shown.measure, shown.space, shown)
     if points is None:
         st.info("A map needs three subsets with a value for every pair.", icon=":material/info:")
         return
@@ -262,7 +282,12 @@ def _map(shown: Shown, pair: tuple[str, str] | None) -> None:
     _brushed(frame, key)
 
 
-def _placed(shown: Shown) -> tuple[pl.DataFrame, float, int] | None:
+@st.cache_data(max_entries=20, show_spinner=False)
+def _placed(
+    stamp: tuple[str, int, int], dataset: str, subject: str, measure: str, space: str | None, _shown: Shown
+) -> tuple[pl.DataFrame, float, int] | None:
+    """Subsets with places x and y, Kruskal's stress, and how many had to be left out. Only `_shown` is read."""
+    shown = _shown
     values = figures.square(shown.pairs.select("left_name", "right_name", "value"))
     if shown.measure in _SIMILARITIES:
         values = values.with_columns(1 - pl.col("value"))

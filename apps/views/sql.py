@@ -136,7 +136,7 @@ def _displayed(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _schema() -> None:
     st.markdown("**Tables and views**")
-    tables = jobs.rows(["sql", "--tables"]).frame
+    tables = gateway.tables()
     wanted = address.typed("Find", "find", placeholder="subset", label_visibility="collapsed")
     text = pl.concat_str(pl.col("name", "columns", "holds").fill_null(""), separator=" ")
     found = tables.filter(text.str.to_lowercase().str.contains(wanted.lower(), literal=True))

@@ -43,12 +43,31 @@ def fill(catalog: sl.Catalog, folder: Path) -> None:
     catalog.compare("cat(bed)", "cat(sofa)", measure=["jensen_shannon", "mmd"], permutations=99)
 
 
+def demonstrate(catalog: sl.Catalog, folder: Path) -> None:
+    """Eight demonstrations of reaching a point, two of them shaky, scored; and the bundled networks."""
+    rng = np.random.default_rng(3)
+    rows = []
+    for episode in range(8):
+        place, shake = rng.normal(size=2), 0.6 if episode > 5 else 0.05
+        for frame in range(40):
+            action = -0.2 * place + shake * rng.normal(size=2)
+            rows.append((episode, frame, place.tolist(), action.tolist()))
+            place = place + action
+    columns = ["episode_index", "frame_index", "observation.state", "action"]
+    table = folder / "episodes.parquet"
+    pl.DataFrame(rows, schema=columns, orient="row").write_parquet(table)
+    catalog.ingest_episodes(table, "reach")
+    catalog.score_episodes("reach")
+    catalog.ingest_models([resources.data("cnn_filters") / "sketches.parquet"])
+
+
 @pytest.fixture(scope="session")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a filled catalog. Shared: read, do not change."""
     folder = tmp_path_factory.mktemp("pages")
     catalog = sl.open(folder / "catalog")
     fill(catalog, folder)
+    demonstrate(catalog, folder)
     return catalog.path
 
 
@@ -60,9 +79,13 @@ def own(filled: Path, tmp_path: Path) -> sl.Catalog:
 
 @pytest.fixture(scope="session")
 def states(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Folders of a filled, an empty, a missing, a newer and a broken catalog."""
+    """Folders of a filled, an unbuilt (a data set without subsets), an empty, a missing, a newer and a broken catalog."""
     folder = tmp_path_factory.mktemp("states")
     newer = sl.open(folder / "newer").path
+    (folder / "unbuilt").mkdir()
+    pl.DataFrame({"image_id": [1, 2], "object": ["cat", "dog"]}).write_csv(folder / "unbuilt" / "two.csv")
+    unbuilt = sl.open(folder / "unbuilt" / "catalog")
+    unbuilt.ingest_images(folder / "unbuilt" / "two.csv", "two")
     with duckdb.connect(str(newer / "catalog.duckdb")) as con:
         con.execute("insert into migration values (9999, '9999_from_the_future', 'x', now())")
     broken = folder / "broken"
@@ -70,6 +93,7 @@ def states(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     (broken / "catalog.duckdb").write_bytes(b"this is no database" * 1000)
     return {
         "filled": filled,
+        "unbuilt": unbuilt.path,
         "empty": sl.open(folder / "empty").path,
         "missing": folder / "nowhere",
         "newer": newer,

@@ -9,11 +9,20 @@ from pathlib import Path
 import pytest
 
 import shiftlab as sl
+from shiftlab import safe_sql
 from tests.app.conftest import CONTEXTS, Page, shown
 
-PAGES = ("home", "subsets", "shift", "pair", "items", "measures", "sql", "runs")
+PAGES = ("home", "subsets", "shift", "pair", "items", "measures", "sql", "runs", "filters", "episodes")
 ODD = f"cat({CONTEXTS[2]})"
 SUBSETS = {f"cat({one})" for one in (*CONTEXTS, "lamp")}
+
+
+OWN_WORDS = {
+    "sql": "No query yet",
+    "runs": "No run yet",
+    "filters": "No network yet",
+    "episodes": "No demonstrations yet",
+}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -40,19 +49,42 @@ def test_states_say_what_to_do(page: Page, states: dict[str, Path], name: str, s
     assert not at.exception
     if name == "measures":
         assert "mmd" in str(at.dataframe[0].value)
-    elif (name, state) == ("sql", "empty"):
-        assert "No query yet" in shown(at)
-    elif (name, state) == ("runs", "empty"):
-        assert "No run yet" in shown(at)
+    elif state == "empty" and name in OWN_WORDS:
+        assert OWN_WORDS[name] in shown(at)
     else:
         assert told.lower() in shown(at).lower().replace("\\", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("home", "No findings yet"),
+        ("subsets", "No subsets in two"),
+        ("shift", "No subsets in two"),
+        ("pair", "No two subsets here"),
+    ],
+)
+def test_a_data_set_without_subsets_says_how_to_build_them(
+    page: Page, states: dict[str, Path], name: str, told: str
+) -> None:
+    at = page(name, states["unbuilt"])
+    assert not at.exception
+    assert told in shown(at)
+    assert "subsets build two" in shown(at)
+
+
+def test_a_measure_of_vectors_without_vectors_says_so(page: Page, own: sl.Catalog) -> None:
+    safe_sql.write(own.store, "delete from vector_file; delete from space; delete from score")
+    at = page("shift", own.path, dataset="pets", class_="cat", measure="mmd")
+    assert not at.exception
+    assert "ingest vectors" in shown(at)
 
 
 def test_home_tells_facts_findings_and_tour(page: Page) -> None:
     at = page("home")
     facts = {one.label: one.value for one in at.metric}
     assert facts["Items"] == "420"
-    assert facts["Data sets"] == "1"
+    assert facts["Data sets"] == "2"
     assert int(facts["Scores"]) > 0
     assert "Most nearly the same" in shown(at)
     assert "A shift beyond chance" in shown(at)
@@ -188,6 +220,30 @@ def test_broken_links_give_a_message(page: Page, name: str, parameters: dict[str
     at = page(name, **parameters)
     assert not at.exception
     assert any(told in one.value.replace("\\", "") for one in at.warning), [one.value for one in at.warning]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ({"model": "ddddocr-det"}, "ddddocr-det"),
+        ({"view": "quality", "metric": "sparsity", "model": "ddddocr-det"}, "filters quality"),
+        ({"view": "drift", "by": "task"}, "filters drift --by task"),
+    ],
+)
+def test_filters(page: Page, parameters: dict[str, str], told: str) -> None:
+    at = page("filters", **parameters)
+    assert not at.exception
+    assert told in shown(at).replace("\\", "")
+
+
+def test_episodes_ranks_and_shows_one(page: Page) -> None:
+    at = page("episodes", dataset="reach", episode="7", metric="action_variance_loo")
+    assert not at.exception
+    assert len(at.get("vega_lite_chart")) == 2
+    table = next(
+        one.value for one in at.dataframe if "verdict" in one.value.columns and "episode" in one.value.columns
+    )
+    assert len(table) == 8
 
 
 def test_sql_console(page: Page) -> None:
