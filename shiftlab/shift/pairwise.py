@@ -26,6 +26,7 @@ from shiftlab.shift.pairs.membership import Membership, compact
 from shiftlab.shift.pairs.sliced import SlicedDesign
 from shiftlab.shift.pairs.transport import TransportDesign
 from shiftlab.shift.progress import Checkpoint, Progress, fingerprint
+from shiftlab.shift.sides import item_counts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -143,9 +144,9 @@ def pairwise(
     started = time.perf_counter()
     spec = get(measure)
     chosen = _design_name(spec, design, params)
-    rows = vectors if spec.batched is not None else cloud(vectors, "vectors")
+    rows = item_counts(vectors, "vectors") if spec.batched is not None else cloud(vectors, "vectors")
     members = Membership.of(membership, rows.shape[0])
-    if spec.batched is None:
+    if chosen in DEFAULTS:  # these designs do not depend on the origin, and gain digits around the mean
         rows, members = compact(rows, members)
     settings = design_settings(measure, chosen, params, rows)
     about = settings | {"design": chosen, "seed": seed, "permutations": permutations, "debias": debias}

@@ -108,24 +108,27 @@ def _rows(spec: Measure, x: Any, y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _counts(x: Any, y: Any) -> tuple[Any, Any]:
-    sides = []
-    for name, rows in (("x", x), ("y", y)):
-        if hasattr(rows, "tocsr"):
-            rows = rows.tocsr().astype(np.float64)
-            values = rows.data
-        else:
-            rows = values = cloud(rows, name).astype(np.float64)
-        if not np.isfinite(values).all() or (values < 0).any():
-            raise ValueError(f"{name} must hold finite counts of at least 0")
-        if rows.shape[0] == 0:
-            raise ValueError(f"{name} is empty")
-        mass(column_sums(rows), name)
-        sides.append(rows)
-    if sides[0].shape[1] != sides[1].shape[1]:
+    left, right = item_counts(x, "x"), item_counts(y, "y")
+    if left.shape[1] != right.shape[1]:
         raise ValueError(
-            f"x and y must have the same categories: {sides[0].shape[1]} and {sides[1].shape[1]} columns"
+            f"x and y must have the same categories: {left.shape[1]} and {right.shape[1]} columns"
         )
-    return sides[0], sides[1]
+    return left, right
+
+
+def item_counts(rows: Any, name: str) -> Any:
+    """Item-by-category counts (n, k), dense or CSR, in float64; ValueError if negative, not finite or all zero."""
+    if hasattr(rows, "tocsr"):
+        rows = rows.tocsr().astype(np.float64)
+        values = rows.data
+    else:
+        rows = values = cloud(rows, name).astype(np.float64)
+    if not np.isfinite(values).all() or (values < 0).any():
+        raise ValueError(f"{name} must hold finite counts of at least 0")
+    if rows.shape[0] == 0:
+        raise ValueError(f"{name} is empty")
+    mass(column_sums(rows), name)
+    return rows
 
 
 def _ids(values: Any, other: Any, n: int, name: str) -> NDArray[Any] | None:

@@ -182,3 +182,20 @@ def test_p_values_and_q_values() -> None:
     q = shift.benjamini_hochberg(np.array([0.01, 0.04, np.nan, 0.03, 0.5]))
     assert q[[0, 1, 3, 4]] == pytest.approx([0.04, 0.16 / 3, 0.16 / 3, 0.5])
     assert np.isnan(q[2])
+
+
+def test_labels_travel_with_their_rows() -> None:
+    labels_x, labels_y = np.arange(80) % 2, np.arange(90) % 3
+    score = shift.compare(
+        X, Y, "label_aware_wasserstein", labels_x=labels_x, labels_y=labels_y, permutations=19, confidence=0
+    )
+    assert score.value == pytest.approx(measures.label_aware_wasserstein(X, Y, labels_x, labels_y))
+    assert score.p == pytest.approx(0.05)
+
+
+def test_parts_of_a_value_are_kept() -> None:
+    gauss = shift.compare(X, Y, "gaussian_wasserstein", permutations=0, confidence=0)
+    assert sum(gauss.parts.values()) == pytest.approx(gauss.value**2)
+    probe = shift.compare(X, Y, "classifier_two_sample", permutations=0, confidence=0)
+    assert set(probe.parts) == {"auc", "err", "proxy_a"}
+    assert probe.value == probe.parts["auc"]
