@@ -245,9 +245,9 @@ def _main_axis(spread: Floats) -> Floats:
     widest = np.argmax(np.diagonal(covariance, axis1=1, axis2=2), axis=1)
     axis = covariance[np.arange(len(covariance)), :, widest]
     for _ in range(12):
-        axis /= np.maximum(np.linalg.norm(axis, axis=1, keepdims=True), 1e-300)
+        axis /= np.maximum(np.linalg.norm(axis, axis=1, keepdims=True), 1e-30)
         axis = np.einsum("ijk,ik->ij", covariance, axis)
-    axis /= np.maximum(np.linalg.norm(axis, axis=1, keepdims=True), 1e-300)
+    axis /= np.maximum(np.linalg.norm(axis, axis=1, keepdims=True), 1e-30)
     return np.einsum("ijk,ik->ij", centred, axis)
 
 

@@ -28,13 +28,15 @@ IDLE_TOLERANCE = 0.05  # of the motion that three quarters of the moving steps s
 class Steps:
     """Steps in canonical order (episodes by content, frames ascending), N of them from E episodes.
 
-    ``states`` (N, ds) and ``actions`` (N, da) are finite float64 in the units given; ``episode`` (N,) is
+    ``states`` (N, ds) and ``actions`` (N, da) are finite float64 in the units given; ``given`` are the states
+    before quaternion signs were made continuous, as the published estimators take them; ``episode`` (N,) is
     the position in ``labels`` (E,). ``segment`` (N,) changes where frames are missing, so no transition
     crosses it. ``duplicate`` marks a step equal to the one before, ``idle`` a pause. ``length`` (E,) counts
     the steps as given. ``reasons`` says, per position, why an episode is not scored.
     """
 
     states: Floats
+    given: Floats
     actions: Floats
     episode: Ints
     frame: Ints
@@ -131,6 +133,7 @@ def prepare(
         rank[position[use]],
     )
     return _mark(
+        given=s,
         s=_continuous_signs(s, at[order], quaternions),
         a=a,
         at=at[order],
@@ -146,6 +149,7 @@ def prepare(
 
 def _mark(
     *,
+    given: Floats,
     s: Floats,
     a: Floats,
     at: Ints,
@@ -169,13 +173,14 @@ def _mark(
     gaps = int((~follows[1:] & (at[1:] == at[:-1])).sum())
     if gaps:
         notes = [*notes, f"{gaps} gaps in the frame numbers: no transition is formed across them"]
-    constant = [int(d) for d in np.flatnonzero(np.ptp(s, axis=0) == 0)]
+    constant = [int(d) for d in np.flatnonzero(~standardise(s)[1])]
     if constant:
         notes = [*notes, f"constant state dimensions {constant} carry no information and are dropped"]
     if detected.kind == "absolute":
         notes = [*notes, "absolute actions: scores use the action relative to the state it restates"]
     return Steps(
         states=s,
+        given=given,
         actions=a,
         episode=at,
         frame=frames,

@@ -265,7 +265,7 @@ class _Scoring:
     @cached_property
     def published(self) -> PublishedConsistency:
         return published_consistency(
-            self.steps.states,
+            self.steps.given,
             self.steps.actions,
             eps=self.settings.eps,
             weights=self.weights if self.weights is not None or self.settings.standardised else 1.0,
