@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]
 SPARSE_OF_PAIR = 0.5  # neighbours at half the distance of random pairs say nothing about this state
 SPARSE_OF_TYPICAL = 3.0  # nor do those three times as far as is typical of the dataset,
 NEVER_SPARSE_OF_PAIR = 0.05  # unless that is still next to nothing
-_BATCH = 2048
+_BATCH = 512  # steps whose neighbours' actions are in hand at once: they stay in the cache
 
 
 @dataclass(frozen=True)
@@ -261,7 +261,7 @@ def _best_cut(ascending: Floats) -> tuple[Floats, Ints, Floats]:
     between = np.square(total) * k / (left * (k - left))
     best = between.argmax(axis=1)
     rows = np.arange(len(centred))
-    variance = np.maximum(np.square(centred).sum(axis=1), 1e-300)
+    variance = np.maximum(np.square(centred).sum(axis=1), 1e-30)
     cut = left[best]
     return between[rows, best] / variance, cut, between[rows, best] * k / (cut * (k - cut))
 

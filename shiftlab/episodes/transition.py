@@ -10,7 +10,7 @@ from shiftlab.episodes.neighbours import Neighbours
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 
-_BATCH = 4096
+_BATCH = 512
 _RIDGE = 1e-6
 
 
@@ -36,9 +36,10 @@ def transition_residual(
     surprise[rows] = _unexplained(np.concatenate([z, actions], axis=1)[rows], z[rows + 1] - z[rows])
     if unit is not None:
         surprise = surprise * unit
+    compact = actions.astype(np.float32)
     for at in range(0, len(rows), _BATCH):
         part = rows[at : at + _BATCH]
-        near, found = _nearest_in_both(z, actions, table, part, moves, k)
+        near, found = _nearest_in_both(compact, table, part, moves, k)
         mean = np.einsum("ijk,ij->ik", surprise[near], found.astype(float)) / k
         square = np.square(surprise[part] - mean).sum(axis=1) * k / (k + 1)
         value[part] = np.where(found.all(axis=1), square, np.nan)
@@ -53,13 +54,14 @@ def _unexplained(x: Floats, change: Floats) -> Floats:
 
 
 def _nearest_in_both(
-    z: Floats, actions: Floats, table: Neighbours, rows: Ints, moves: NDArray[np.bool_], k: int
+    actions: Floats, table: Neighbours, rows: Ints, moves: NDArray[np.bool_], k: int
 ) -> tuple[Ints, NDArray[np.bool_]]:
     index = table.index[rows]
     found = (index >= 0) & moves[np.maximum(index, 0)]
     near = np.where(found, index, 0)
-    away = np.square(table.distance[rows].astype(np.float64))
-    away += np.square(actions[near] - actions[rows][:, None]).sum(axis=2)
+    apart = actions[near]
+    apart -= actions[rows][:, None]
+    away = np.square(table.distance[rows]) + np.einsum("ijk,ijk->ij", apart, apart)
     away[~found] = np.inf
     if index.shape[1] > k:
         chosen = np.argpartition(away, k - 1, axis=1)[:, :k]
