@@ -25,9 +25,9 @@ def directions(d: int, n_projections: int, seed: int) -> NDArray[np.float64]:
     rng = np.random.default_rng(seed)
     blocks = []
     for start in range(0, n_projections, d):
-        q, r = np.linalg.qr(rng.normal(size=(d, d)))
+        q, r = np.linalg.qr(rng.normal(size=(d, min(d, n_projections - start))))
         # Signs of the triangle's diagonal make the orthonormal basis uniformly distributed (Mezzadri 2007).
-        blocks.append((q * np.sign(np.diag(r)))[:, : min(d, n_projections - start)])
+        blocks.append(q * np.sign(np.diag(r)))
     theta = np.concatenate(blocks, axis=1)
     theta.flags.writeable = False
     return theta

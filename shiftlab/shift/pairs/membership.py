@@ -73,6 +73,8 @@ class Membership:
     @cached_property
     def shared_items(self) -> NDArray[np.int64]:
         """Items that two subsets share, (S, S)."""
+        if self.uniform:
+            return np.rint(self.shared_weight * self.sizes[:, None] * self.sizes).astype(np.int64)
         ones = self.weights.copy()
         ones.data = np.ones_like(ones.data, dtype=np.float32)
         return np.rint((ones @ ones.T).toarray()).astype(np.int64)
