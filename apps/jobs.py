@@ -105,6 +105,7 @@ def start(arguments: Sequence[str]) -> str:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=messages,
+            env={**os.environ, "SHIFTLAB_PROGRESS": "lines"},
             start_new_session=True,
         )
     note = {"arguments": list(arguments), "pid": process.pid, "started": time.time()}

@@ -50,7 +50,7 @@ def command(words: Sequence[str]) -> None:
 def empty_state(title: str, why: str, *commands: Sequence[str]) -> None:
     """What is not there, why, and the commands that mend it (the words after ``shiftlab``)."""
     with st.container(border=True):
-        st.subheader(title, anchor=False)
+        st.header(title, anchor=False)
         st.markdown(why)
         for words in commands:
             command(words)
@@ -60,7 +60,7 @@ def no_catalog(error: ShiftLabError) -> None:
     """The whole page when the catalog cannot be opened."""
     if isinstance(error, NotFoundError):
         with st.container(border=True):
-            st.subheader("No catalog here", anchor=False)
+            st.header("No catalog here", anchor=False)
             st.markdown(f"There is no catalog in `{gateway.path()}`. Build one from the bundled data:")
             st.code("shiftlab demo", language="bash")
             st.markdown("or from your own annotations:")
@@ -84,11 +84,12 @@ def no_dataset() -> None:
 
 def pick_dataset() -> str | None:
     """The data set of the page, from the URL; None with an empty state where there is none."""
-    names = gateway.rows("page_datasets")["dataset"].to_list()
-    if not names:
+    datasets = gateway.rows("page_datasets")
+    if datasets.is_empty():
         no_dataset()
         return None
-    return address.select("Dataset", "dataset", names)
+    richest = datasets.sort("subsets", "items", descending=True)["dataset"][0]
+    return address.select("Dataset", "dataset", datasets["dataset"].to_list(), default=richest)
 
 
 def pick_class(dataset: str) -> str | None:

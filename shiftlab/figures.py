@@ -487,7 +487,9 @@ def over_frames(steps: pl.DataFrame, metric: str) -> Drawn:
         y=alt.Y(f"{metric}:Q", title=title),
         tooltip=["frame_index", alt.Tooltip(metric, format=".3~g"), "is_idle"],
     )
-    idle = base.transform_filter("datum.is_idle").mark_tick(color=RIGHT_COLOUR, thickness=2, height=10)
+    idle = base.transform_filter("datum.is_idle").mark_tick(
+        color=RIGHT_COLOUR, thickness=2, height=10, aria=False
+    )
     return alt.layer(line, idle.encode(y=alt.value(270))).properties(height=330)
 
 

@@ -89,7 +89,7 @@ def _table(dataset: str, episodes: pl.DataFrame) -> None:
     counts = ", ".join(
         f"{n} {verdict or 'without a verdict'}" for verdict, n in verdicts.sort("verdict").iter_rows()
     )
-    st.subheader("All episodes", anchor=False)
+    st.header("All episodes", anchor=False)
     st.caption(f"{counts}. Click a row to see the episode step by step.")
     key = f"episodes_table_{dataset}"
 
@@ -110,7 +110,7 @@ def _table(dataset: str, episodes: pl.DataFrame) -> None:
 
 
 def _episode(dataset: str, episode: int) -> None:
-    st.subheader(f"Episode {episode}", anchor=False)
+    st.header(f"Episode {episode}", anchor=False)
     steps = gateway.rows("page_steps", dataset=dataset, episode=episode)
     left, right = st.columns([3, 2], gap="large")
     with left:

@@ -69,7 +69,7 @@ def _models(models: pl.DataFrame, name: str) -> None:
 
 
 def _model(name: str) -> None:
-    st.subheader(plain(name), anchor=False)
+    st.header(plain(name), anchor=False)
     layers = gateway.rows("page_layers", model=name)
     flagged = layers.filter(pl.col("label").is_not_null() & (pl.col("label") != "none"))
     st.caption(f"{len(layers)} layers, {len(flagged)} with a finding. 1x1 kernels have no quality.")

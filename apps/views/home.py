@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import polars as pl
 import streamlit as st
 
 import gateway
@@ -17,16 +18,17 @@ def main() -> None:
         "ShiftLab",
         "How different are two sets of data, what makes them different, and which part should I keep?",
     )
-    _facts()
+    facts = gateway.rows("page_facts").row(0, named=True)
+    _facts(facts)
     datasets = gateway.rows("page_datasets")
-    if datasets.is_empty():
+    if not (facts["datasets"] or facts["models"]):
         widgets.no_dataset()
         return
-    st.subheader("Findings", anchor=False)
-    _findings()
+    st.header("Findings", anchor=False)
+    _findings(datasets)
     left, right = st.columns([3, 2], gap="large")
     with left:
-        st.subheader("Data sets", anchor=False)
+        st.header("Data sets", anchor=False)
         widgets.table(
             datasets.drop("created"),
             key="home_datasets",
@@ -34,22 +36,29 @@ def main() -> None:
             alt="Data sets with what was derived from each",
         )
     with right:
-        st.subheader("Tour", anchor=False)
-        _tour(datasets["dataset"][0])
-    st.subheader("Recent runs", anchor=False)
+        st.header("Tour", anchor=False)
+        _tour()
+    st.header("Recent runs", anchor=False)
     runs = gateway.rows("page_runs", limit=5).drop("params", "notes", "inputs")
     widgets.table(runs, key="home_runs", name="recent_runs", alt="The five newest runs")
 
 
-def _facts() -> None:
-    facts = gateway.rows("page_facts").row(0, named=True)
-    labels = {"datasets": "Data sets", "items": "Items", "classes": "Classes", "subsets": "Subsets"}
+def _facts(facts: dict[str, int]) -> None:
+    always = {
+        "datasets": "Data sets",
+        "items": "Items",
+        "classes": "Classes",
+        "subsets": "Subsets",
+        "scores": "Scores",
+    }
+    labels = {**always, "models": "Networks", "episodes": "Episodes", "runs": "Runs"}
     with st.container(horizontal=True, gap="small"):
-        for name, label in {**labels, "scores": "Scores", "runs": "Runs"}.items():
-            st.metric(label, f"{facts[name]:,}", border=True, width=155)
+        for name, label in labels.items():
+            if facts[name] or name in always:
+                st.metric(label, f"{facts[name]:,}", border=True, width=155)
 
 
-def _findings() -> None:
+def _findings(datasets: pl.DataFrame) -> None:
     shown = [_shift_card(one) for one in gateway.rows("page_findings_shift", limit=2).iter_rows(named=True)]
     for name, card in (("page_findings_same", _same_card), ("page_findings_apart", _apart_card)):
         shown += [card(one) for one in gateway.rows(name).iter_rows(named=True)]
@@ -57,7 +66,7 @@ def _findings() -> None:
         widgets.empty_state(
             "No findings yet",
             "Findings come from subsets and their scores. Build the subsets of a data set, then compare two:",
-            ["subsets", "build", gateway.rows("page_datasets")["dataset"][0]],
+            ["subsets", "build", datasets["dataset"][0] if len(datasets) else "mine"],
         )
         return
     columns = st.columns(min(4, len(shown)), gap="small")
@@ -117,22 +126,15 @@ def _apart_card(one: dict[str, Any]) -> Card:
     return "Farthest apart", text, command, widgets.SUBSETS, state
 
 
-def _tour(dataset: str) -> None:
-    state = {"dataset": dataset}
-    st.page_link(
-        widgets.SUBSETS, label="1. Walk the meta-graph of a class", icon=":material/hub:", query_params=state
+def _tour() -> None:
+    steps = (
+        (widgets.SUBSETS, "1. Walk the meta-graph of a class", "hub"),
+        (widgets.SHIFT, "2. See which subsets differ most", "grid_on"),
+        (widgets.PAIR, "3. Look into one pair: what differs, by how much", "compare_arrows"),
+        (widgets.MEASURES, "4. Choose the measure that fits your question", "straighten"),
     )
-    st.page_link(
-        widgets.SHIFT, label="2. See which subsets differ most", icon=":material/grid_on:", query_params=state
-    )
-    st.page_link(
-        widgets.PAIR,
-        label="3. Look into one pair: what differs, by how much",
-        icon=":material/compare_arrows:",
-    )
-    st.page_link(
-        widgets.MEASURES, label="4. Choose the measure that fits your question", icon=":material/straighten:"
-    )
+    for page, label, icon in steps:
+        st.page_link(page, label=label, icon=f":material/{icon}:")
     query = (
         "select class, count(*) as subsets, round(avg(n)) as mean_items\n"
         "from subsets where kept group by class order by subsets desc"

@@ -76,7 +76,7 @@ def _one(dataset: str) -> None:
         )
         return
     item = found.row(0, named=True)
-    st.subheader(f"Item {plain(name)}", anchor=False)
+    st.header(f"Item {plain(name)}", anchor=False)
     facts = [f"file {item['file']}"] if item["file"] else []
     facts += [f"{item['width']} x {item['height']} pixels"] if item["width"] else []
     labels = gateway.rows("page_item_labels", item_id=item["item_id"])

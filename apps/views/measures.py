@@ -53,7 +53,7 @@ def main() -> None:
 def _detail(one: dict[str, object]) -> None:
     text = {key: plain(str(value)) for key, value in one.items()}
     with st.container(border=True):
-        st.subheader(text["name"], anchor=False)
+        st.header(text["name"], anchor=False)
         st.markdown(f"Compares {plain(KINDS[str(one['kind'])])}.")
         st.success(f"**Use it when** {text['use_when']}.", icon=":material/check:")
         st.warning(f"**Do not use it when** {text['do_not_use_when']}.", icon=":material/block:")

@@ -96,7 +96,7 @@ def _facts(dataset: str, sides: list[dict[str, Any]]) -> None:
 
 
 def _scores(dataset: str, left: str, right: str) -> None:
-    st.subheader("Scores", anchor=False)
+    st.header("Scores", anchor=False)
     scores = gateway.rows("page_pair_scores", dataset=dataset, left=left, right=right)
     command = ["shift", left, right, "--dataset", dataset]
     spaces = gateway.rows("page_spaces", dataset=dataset)["space"].unique().sort().to_list()
@@ -175,7 +175,7 @@ def _report(dataset: str, left: str, right: str, scores: pl.DataFrame, command: 
 
 def _objects(dataset: str, sides: list[dict[str, Any]]) -> None:
     left, right = sides[0]["name"], sides[1]["name"]
-    st.subheader("What differs: other objects in the items", anchor=False)
+    st.header("What differs: other objects in the items", anchor=False)
     shares = gateway.rows("page_pair_objects", left_id=sides[0]["subset_id"], right_id=sides[1]["subset_id"])
     if shares.is_empty():
         st.info("The items of these two subsets show no other object.", icon=":material/info:")

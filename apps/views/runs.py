@@ -23,7 +23,7 @@ _ICONS = {"running": ":material/progress_activity:", "done": ":material/check_ci
 def main() -> None:
     widgets.heading("Runs and jobs", "What was done to this catalog, newest first, and what is running now.")
     _jobs()
-    st.subheader("Runs", anchor=False)
+    st.header("Runs", anchor=False)
     runs = gateway.rows("page_runs", limit=_RUNS)
     if runs.is_empty():
         widgets.empty_state("No run yet", "A run is one command's work. The first is an ingest:",
@@ -62,7 +62,7 @@ def _table(runs: pl.DataFrame) -> Any:
 
 def _run(one: dict[str, Any]) -> None:
     with st.container(border=True):
-        st.subheader(f"Run {one['run_id']}: {plain(one['command'])}", anchor=False)
+        st.header(f"Run {one['run_id']}: {plain(one['command'])}", anchor=False)
         st.markdown(
             f"{one['started_at']:%Y-%m-%d %H:%M:%S} UTC, {number(one['seconds'])} s, ShiftLab {one['version']}, "
             f"seed {one['seed'] if one['seed'] is not None else 'none'}"
@@ -86,7 +86,7 @@ def _jobs() -> None:
     st.session_state["_running_jobs"] = running
     if before - running:
         st.rerun(scope="app")
-    st.subheader("Jobs", anchor=False)
+    st.header("Jobs", anchor=False)
     if not found:
         st.caption(
             "None yet. Pages start a job where something is not computed; it goes on when the page is left."

@@ -141,7 +141,7 @@ def _not_stored(dataset: str, subject: str, measure: str) -> None:
         )
         return
     with st.container(border=True):
-        st.subheader(f"{words.capitalize()} is not computed for {plain(subject)} yet", anchor=False)
+        st.header(f"{words.capitalize()} is not computed for {plain(subject)} yet", anchor=False)
         space = None
         if measures.get(measure).kind == "cloud":
             space = address.select("Space", "space", spaces) if len(spaces) > 1 else spaces[0]

@@ -37,7 +37,7 @@ def main() -> None:
         _graph(dataset, subject, nodes, pairs, name, edge)
     with right:
         _subset(dataset, subject, nodes, name)
-    st.subheader(f"All subsets of {plain(subject)}", anchor=False)
+    st.header(f"All subsets of {plain(subject)}", anchor=False)
     _table(dataset, subject, nodes)
 
 
@@ -150,7 +150,7 @@ def _subset(dataset: str, subject: str, nodes: pl.DataFrame, name: str | None) -
                 )  # fmt: skip
         return
     one = nodes.filter(pl.col("name") == name).row(0, named=True)
-    st.subheader(plain(name), anchor=False)
+    st.header(plain(name), anchor=False)
     with st.container(horizontal=True):
         st.metric("Items", f"{one['n']:,}")
         st.metric("Edges", one["degree"])

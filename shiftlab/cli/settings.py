@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,7 +49,13 @@ class Settings:
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[str], None]]:
-        """A line on stderr that tells the present stage; silent when stderr is no terminal."""
+        """A line on stderr that tells the present stage; silent when stderr is no terminal.
+
+        With SHIFTLAB_PROGRESS=lines each stage is a line of its own, for the explorer's jobs and for logs.
+        """
+        if not self.quiet and os.environ.get("SHIFTLAB_PROGRESS") == "lines":
+            yield self.say
+            return
         if self.quiet or not sys.stderr.isatty():
             yield lambda _: None
             return

@@ -7,6 +7,8 @@ select (select count(*) from dataset) as datasets,
        (select count(*) from subset where kept) as subsets,
        (select count(*) from (select distinct dataset, class from subset where kept)) as classes,
        (select count(*) from score) as scores,
+       (select count(*) from model) as models,
+       (select count(*) from episode) as episodes,
        (select count(*) from run) as runs;
 
 -- name: page_datasets

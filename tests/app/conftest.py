@@ -120,5 +120,5 @@ def page(monkeypatch: pytest.MonkeyPatch, filled: Path) -> Page:
 
 def shown(at: AppTest) -> str:
     """Every text of a page, for asking whether something is told."""
-    kinds = ("title", "subheader", "markdown", "caption", "error", "warning", "info", "success", "code")
+    kinds = ("title", "header", "markdown", "caption", "error", "warning", "info", "success", "code")
     return "\n".join(str(one.value) for kind in kinds for one in at.get(kind) if hasattr(one, "value"))

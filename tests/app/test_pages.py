@@ -95,7 +95,7 @@ def test_subsets_restores_a_link(page: Page) -> None:
     at = page("subsets", dataset="pets", class_="cat", subset=ODD, edge="0.05", view="items")
     assert not at.exception
     assert at.selectbox(key="subsets_class").value == "cat"
-    assert any(CONTEXTS[2] in one.value.replace("\\", "") for one in at.subheader)
+    assert any(CONTEXTS[2] in one.value.replace("\\", "") for one in at.header)
     items = next(one.value for one in at.dataframe if "item" in one.value.columns)
     assert len(items) == 24
     assert items["objects"].str.contains(CONTEXTS[2], regex=False).all()

@@ -10,6 +10,7 @@ import pytest
 from tests.browser.conftest import Visit
 
 pytestmark = pytest.mark.browser
+STREAMLITS_OWN = {"list", "listitem", "color-contrast"}  # its navigation, captions and code highlighting
 LINKS = {
     "/": "Findings",
     "/subsets?dataset=pets&class=cat&subset=cat(bed)": "cat(bed)",
@@ -20,6 +21,8 @@ LINKS = {
     "/measures?name=mmd": "Use it when",
     "/sql?q=select%20name%20from%20subsets%20where%20n%20%3E%2060": "rows",
     "/runs?run=1": "Run 1",
+    "/filters?view=drift": "not computed",
+    "/episodes?episode=7": "Episode 7",
 }
 
 
@@ -106,6 +109,22 @@ def test_themes_and_widths_show_something(chromium: Any, served: str, scheme: st
     assert (np.median(picture) < 80) == (scheme == "dark")
     assert picture.std() > 8
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_accessibility_rules_hold_beyond_those_that_streamlit_itself_breaks(
+    chromium: Any, served: str, scheme: str
+) -> None:
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python"
+    ).Axe()
+    context = chromium.new_context(viewport={"width": 1500, "height": 950}, color_scheme=scheme)
+    visit = Visit(context.new_page(), served)
+    for path in LINKS:
+        visit.open(path)
+        broken = {one["id"]: one["nodes"][0]["html"] for one in axe.run(visit.page).response["violations"]}
+        assert set(broken) <= STREAMLITS_OWN, (path, broken)
     context.close()
 
 
