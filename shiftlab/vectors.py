@@ -19,6 +19,7 @@ from shiftlab.catalog import Run, Store
 from shiftlab.errors import BadInputError, NotFoundError, ShiftLabError
 from shiftlab.names import nearest, require_dataset
 from shiftlab.readers import vectors as reader
+from shiftlab.sources import content_hash
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -78,7 +79,7 @@ def ingest_vectors(
     require_dataset(store, dataset)
     if not space.strip() or not stage.strip():
         raise BadInputError("a space and its stage need names that are not empty")
-    content = _sha256_of(path)
+    content = content_hash([path])
     with store.read() as con:
         there = con.execute(
             "select f.n, s.dim from vector_file f join space s using (space_id) "
@@ -152,17 +153,6 @@ def _mapped(path: Path) -> np.ndarray:
             f"the vector file '{path}' is missing or damaged ({error}); ingest it again"
         ) from error
     return array
-
-
-def _sha256_of(path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise BadInputError(f"cannot read '{path}': {error.strerror}") from error
-    return digest.hexdigest()
 
 
 def _refuse_non_finite(matrix: np.ndarray, path: Path) -> None:

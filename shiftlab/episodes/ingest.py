@@ -18,6 +18,7 @@ from shiftlab.catalog import Run, Store
 from shiftlab.errors import BadInputError
 from shiftlab.readers.episodes_data import EpisodeData
 from shiftlab.readers.episodes_open import detect, read_episodes
+from shiftlab.sources import check_dataset_name, content_hash
 
 _BELONGS = {
     "lerobot": ("meta/**/*", "data/**/*.parquet"),
@@ -57,8 +58,7 @@ def ingest_episodes(
     holds one source: another one needs another name.
     """
     path = Path(path)
-    if not dataset.strip() or dataset != dataset.strip() or "/" in dataset or not dataset.isprintable():
-        raise BadInputError(f"{dataset!r} cannot name a dataset: use letters, digits, '-', '_' and '.'")
+    check_dataset_name(dataset)
     kind = detect(path) if input == "auto" else input
     content = _content(path, kind)
     choice = f"episodes/{dataset}/{kind}/{list(state or [])}/{list(action or [])}/{content}"
@@ -116,16 +116,7 @@ def _content(path: Path, kind: str) -> str:
     if path.is_dir():
         found = {f for pattern in _BELONGS.get(kind, ("**/*",)) for f in path.glob(pattern) if f.is_file()}
         files = sorted(found)
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(str(file.relative_to(path.parent)).encode())
-        try:
-            with file.open("rb") as content:
-                while block := content.read(1 << 20):
-                    digest.update(block)
-        except OSError as error:
-            raise BadInputError(f"cannot read '{file.name}': {error.strerror}") from error
-    return digest.hexdigest()
+    return content_hash(files, path.parent)
 
 
 def _write_steps(target: Path, data: EpisodeData) -> None:

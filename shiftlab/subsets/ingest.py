@@ -17,6 +17,7 @@ from shiftlab.catalog import Run, Store
 from shiftlab.errors import BadInputError
 from shiftlab.readers import coco, scene_graphs, table, visual_genome
 from shiftlab.readers.annotations import SCHEMAS, Batches, OnBad, Problem, Problems
+from shiftlab.sources import check_dataset_name, content_hash
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -65,7 +66,7 @@ def ingest_images(
     Raises `BadInputError` naming file, record and mend; the catalog then stays as it was.
     """
     path = Path(path)
-    _check_name(dataset)
+    check_dataset_name(dataset)
     kind = detect(path) if input == "auto" else input
     content = _content_hash(path, kind)
     key = hashlib.blake2b(f"images/{dataset}/{kind}/{on_bad}/{content}".encode(), digest_size=16).hexdigest()
@@ -113,26 +114,10 @@ def detect(path: Path) -> str:
     raise BadInputError(f"cannot tell what '{path.name}' is: choose one of --input {', '.join(FORMATS)}")
 
 
-def _check_name(dataset: str) -> None:
-    if not dataset.strip() or dataset != dataset.strip() or "/" in dataset or not dataset.isprintable():
-        raise BadInputError(f"{dataset!r} cannot name a dataset: use letters, digits, '-', '_' and '.'")
-
-
 def _content_hash(path: Path, kind: str) -> str:
-    files = (
-        sorted(visual_genome.parts(path).values()) if kind == "visual-genome" and path.is_dir() else [path]
-    )
-    digest = hashlib.sha256()
-    for file in files:
-        if len(files) > 1:
-            digest.update(file.name.encode())
-        try:
-            with file.open("rb") as content:
-                while block := content.read(1 << 20):
-                    digest.update(block)
-        except OSError as error:
-            raise BadInputError(f"cannot read '{file}': {error.strerror}") from error
-    return digest.hexdigest()
+    if kind == "visual-genome" and path.is_dir():
+        return content_hash(sorted(visual_genome.parts(path).values()), path)
+    return content_hash([path])
 
 
 def _stage(con: DuckDBPyConnection, batches: Batches) -> None:
