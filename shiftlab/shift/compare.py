@@ -144,8 +144,17 @@ def _value_and_null(
     if splits is not None and test is not None and test is not pair:
         null = _evaluated(test, splits)[1]
     if null is not None and test is not None:
-        found |= _null_columns(null_of(null[0], null[1:]), null_scale(pair, test), found["value"], notes)
+        summary, scale = null_of(null[0], null[1:]), null_scale(pair, test)
+        found |= _null_columns(summary, scale, found["value"], notes)
         found["params"] = {"permutations": len(null) - 1}
+        if scale is None:
+            # What the test itself compared, so that its null can be read beside a value.
+            about = {
+                "distinct_value": float(null[0]),
+                "distinct_null_mean": summary.mean,
+                "distinct_null_q95": summary.q95,
+            }
+            found["params"] |= about
     if confidence:
         population = _population_columns(pair, centre, confidence, seed, notes)
         found |= population | {"params": found.get("params", {}) | population.get("params", {})}
@@ -180,7 +189,7 @@ def _unbiased_in_one_pass(pair: Pair) -> bool:
 
 def _null_columns(null: Null, scale: float | None, value: float, notes: list[str]) -> dict[str, Any]:
     if scale is None:
-        notes.append("the null belongs to the items of one side only and cannot be put beside the value")
+        notes.append("their value and null are in the parameters (distinct_value, distinct_null_mean)")
         return {"p": null.p, "null_mean": None, "null_q95": None}
     mean, q95 = (None if v is None else v * scale for v in (null.mean, null.q95))
     if mean is not None and mean > NOISY_SHARE * value > 0 and null.p < 0.05:
