@@ -27,7 +27,8 @@ LEFT_COLOUR, RIGHT_COLOUR = "#3487c2", "#e08214"
 MARK_COLOUR = "#ff3b30"
 NO_VALUE_COLOUR = "#8a8f9833"
 _ALONE_PER_ROW = 8
-# On an SVG the legend's gradient is lost where the page's address holds parentheses, as cat(sofa) does.
+# On an SVG the legend's gradient is lost where the page's address holds parentheses, as cat(sofa) does, and a
+# brush that is not drawn yet is a picture without a text alternative.
 _ON_CANVAS = {"embedOptions": {"renderer": "canvas"}}
 ALTAIR_CELLS = 100
 """Subsets up to which a matrix is drawn by Altair, which exports it as it is shown."""
@@ -396,7 +397,7 @@ def subset_map(points: pl.DataFrame, *, selected: Sequence[str] = ()) -> Drawn:
         ring = alt.Chart(placed.filter(pl.col("name").is_in(list(selected))))
         ring = ring.mark_point(size=620, stroke=MARK_COLOUR, strokeWidth=3, filled=False)
         layers.append(ring.encode(**place))
-    return alt.layer(*layers).properties(height=660).configure_legend(orient="bottom")
+    return alt.layer(*layers).properties(height=660, usermeta=_ON_CANVAS).configure_legend(orient="bottom")
 
 
 def over_depth(layers: pl.DataFrame, metric: str, *, selected: str = "") -> Drawn:
