@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 FILE = "catalog.duckdb"
-FOLDERS = ("vectors", "steps", "filters", "jobs")
+FILE_FOLDERS = ("vectors", "steps", "filters")  # files named by rows
+FOLDERS = (*FILE_FOLDERS, "jobs")
 WAIT_SECONDS = 10.0
 # DuckDB 1.5 clients can open what is written with this storage version; newer ones only with DuckDB 2.
 STORAGE_VERSION = "v1.5.0"

@@ -73,7 +73,10 @@ def _stages(catalog: Catalog) -> Iterator[tuple[str, Callable[[], Any]]]:
         yield f"shift between all subsets of {subject}: {what}", partial(_matrix, catalog, subject, measure)
     yield "the farthest pairs, tested", lambda: [_tested(catalog, *one) for one in _TESTED]
     yield "kernels of 50 trained networks", lambda: catalog.ingest_models(sketches)
-    yield "25 demonstrations of a robot hand", lambda: catalog.ingest_episodes(episodes, EPISODES, licence="Apache-2.0")
+    yield (
+        "25 demonstrations of a robot hand",
+        lambda: catalog.ingest_episodes(episodes, EPISODES, licence="Apache-2.0"),
+    )
     yield "scores of the demonstrations", partial(_score_episodes, catalog)
 
 
@@ -132,7 +135,9 @@ def _shift_finding(catalog: Catalog, subject: str, measure: str, space: str | No
 
 
 def _score_episodes(catalog: Catalog) -> None:
-    scored = catalog.sql("select count(*) from episode_score where dataset = $d", {"d": EPISODES}).rows()[0][0]
+    scored = catalog.sql("select count(*) from episode_score where dataset = $d", {"d": EPISODES}).rows()[0][
+        0
+    ]
     if not scored:
         catalog.score_episodes([EPISODES])
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from shiftlab import queries
-from shiftlab.catalog import FOLDERS, Store
+from shiftlab.catalog import FILE_FOLDERS, Store
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -35,12 +35,14 @@ def check(store: Store, *, repair: bool = False) -> list[Finding]:
     with store.workspace() as con, store.attached(con):
         con.execute("use catalog").fetchall()
         findings = [_rule(con, name) for name in rules]
-        files = con.sql(
+        vectors = con.sql(
             "select file, ids_file, n, dim from vector_file join space using (space_id) order by file"
         ).fetchall()
+        named = {tuple(row) for row in con.sql(queries.sql("files_named_by_rows")).fetchall()}
         con.execute("use memory").fetchall()
-    findings.append(_vectors(store.path / "vectors", files))
-    findings.append(_leftovers(store, {name for row in files for name in row[:2]}, repair=repair))
+    findings.append(_vectors(store.path / "vectors", vectors))
+    findings.append(_missing(store, named))
+    findings.append(_leftovers(store, named, repair=repair))
     return findings
 
 
@@ -68,11 +70,19 @@ def _vector_problem(folder: Path, file: str, ids_file: str, n: int, dim: int) ->
     return None
 
 
-def _leftovers(store: Store, named: set[str], *, repair: bool) -> Finding:
+def _missing(store: Store, named: set[tuple[str, str]]) -> Finding:
+    gone = sorted(f"{folder}/{name}" for folder, name in named if not (store.path / folder / name).is_file())
+    return Finding("files that rows name are there", len(gone), gone[0] if gone else None)
+
+
+def _leftovers(store: Store, named: set[tuple[str, str]], *, repair: bool) -> Finding:
     """Files that no row names: harmless, left by a run that was killed between file and row."""
-    orphans = [p for p in sorted((store.path / "vectors").glob("*")) if p.name not in named]
-    for folder in FOLDERS[1:]:
-        orphans += sorted((store.path / folder).glob("*.tmp"))
+    orphans = [
+        path
+        for folder in FILE_FOLDERS
+        for path in sorted((store.path / folder).glob("*"))
+        if path.is_file() and (folder, path.name) not in named
+    ]
     if repair:
         for path in orphans:
             path.unlink(missing_ok=True)

@@ -115,8 +115,10 @@ def _scored(pair: Pair, permutations: int, confidence: float, seed: int, paired:
     try:
         pair = _resolved(pair)
         found |= _value_and_null(pair, permutations, confidence, seed, paired, notes)
+        if np.isinf(found["value"]):
+            raise UndefinedMeasureError("infinite: a side has mass where the other has none")
     except UndefinedMeasureError as error:
-        found["value"] = None
+        found |= dict.fromkeys(("value", "debiased", "null_mean", "null_q95", "ci_low", "ci_high", "p"))
         notes = [error.reason]
     found["params"] = _stated(pair.spec, dict(pair.params)) | found.get("params", {})
     return found | {"note": "; ".join(notes) or None}

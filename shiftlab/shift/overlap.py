@@ -25,12 +25,13 @@ def exchangeable(pair: Pair, paired: bool, notes: list[str]) -> Pair | None:
     fewest = min(len(only_left), len(only_right))
     if fewest < FEWEST_DISTINCT:
         notes.append(
-            f"no p-value: {len(left)} items are on both sides and only {fewest} on one of them alone "
+            f"no p-value: items on both sides: {len(left)}, and only {fewest} on one of them alone "
             f"(at least {FEWEST_DISTINCT} are needed)"
         )
         return None
-    notes.append(f"{len(left)} items are on both sides: the null compares the {len(only_left)} and "
-                 f"{len(only_right)} others")  # fmt: skip
+    notes.append(
+        f"items on both sides: {len(left)}; the null compares the {len(only_left)} and {len(only_right)} others"
+    )
     return pair.take(only_left, only_right)
 
 

@@ -181,6 +181,14 @@ def _all_pairs(
         left=position.gather(measured["left"]), right=position.gather(measured["right"])
     )
     joined = every.join(measured, on=["left", "right"], how="left", maintain_order="left")
+    infinite, why = (
+        pl.col("value").is_infinite(),
+        pl.lit("infinite: a side has mass where the other has none"),
+    )
+    joined = joined.with_columns(
+        value=pl.when(~infinite).then(pl.col("value")),
+        note=pl.when(infinite).then(why).otherwise(pl.col("note")),
+    )
     return joined.with_columns(
         note=pl.when(pl.col("note").is_null() & pl.col("value").is_null())
         .then(_too_few())

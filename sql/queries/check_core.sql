@@ -73,3 +73,10 @@ where (value is null and note is null) or isnan(value) or p not between 0 and 1 
 select score_id from score s
 where (left_kind = 'subset' and try_cast(left_id as integer) not in (select subset_id from subset))
    or (right_kind = 'subset' and try_cast(right_id as integer) not in (select subset_id from subset));
+
+-- name: files_named_by_rows
+-- Every file below the catalog's folders that a row stands for.
+select 'vectors' as folder, file as name from vector_file
+union select 'vectors', ids_file from vector_file
+union select 'steps', steps_file from episode_source
+union select 'filters', filters_file from model where filters_file is not null;

@@ -89,9 +89,13 @@ def run(scale: str = "full") -> list[dict[str, Any]]:
     con.execute("set threads = 2; set enable_progress_bar = false").fetchall()
     con.register("given", pa.table({"item_id": image, "term_id": name}))
     con.execute("create table presence as from given").fetchall()
-    con.execute(f"create table name as select range as term_id, printf('%04d', range) as name from range({NAMES})")
+    con.execute(
+        f"create table name as select range as term_id, printf('%04d', range) as name from range({NAMES})"
+    )
     con.execute("create table allowed (name varchar)").fetchall()
-    con.execute("create table item_key as select distinct item_id, item_id::uhugeint as key from presence").fetchall()
+    con.execute(
+        "create table item_key as select distinct item_id, item_id::uhugeint as key from presence"
+    ).fetchall()
 
     def count() -> None:
         con.execute(queries.sql("count_object_pairs"), {"min_images": 25, "filtered": False}).fetchall()

@@ -13,7 +13,20 @@ import pytest
 import shiftlab as sl
 from tests.conftest import ANNOTATIONS, Cli
 
-COMMANDS = ["demo", "ingest", "subsets", "shift", "measures", "sql", "explore", "runs", "check", "completion"]
+COMMANDS = [
+    "demo",
+    "ingest",
+    "subsets",
+    "shift",
+    "filters",
+    "episodes",
+    "measures",
+    "sql",
+    "explore",
+    "runs",
+    "check",
+    "completion",
+]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +51,7 @@ def test_every_command_has_help_with_an_example(cli: Cli, command: list[str]) ->
     done = cli(*command, "--help")
     assert done.returncode == 0
     assert "Usage: shiftlab" in done.stdout
-    groups = [["ingest"], ["subsets"]]
+    groups = [["ingest"], ["subsets"], ["filters"], ["episodes"]]
     assert command in groups or re.search(r"Example: |Start with: ", done.stdout)
 
 

@@ -57,7 +57,9 @@ def test_the_two_commands_stand_first() -> None:
 
 
 def test_commands_run_as_printed(cli: Cli, folder: Path) -> None:
-    lines = [line for block in blocks("console") for line in block.splitlines() if line.startswith("$ shiftlab")]
+    lines = [
+        line for block in blocks("console") for line in block.splitlines() if line.startswith("$ shiftlab")
+    ]
     assert len(lines) >= 8
     for line in lines:
         command = shlex.split(line.removeprefix("$ shiftlab"))
@@ -78,6 +80,8 @@ def test_python_runs_as_printed(folder: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_every_view_named_exists(cli: Cli, folder: Path) -> None:
     named = set(re.findall(r"^\| `(\w+)` \| [a-z]", README, flags=re.M)) - {"coco", "gqa", "table"}
-    listed = {row["name"] for row in json.loads(cli("sql", "--tables", "--format", "json", cwd=folder).stdout)}
+    listed = {
+        row["name"] for row in json.loads(cli("sql", "--tables", "--format", "json", cwd=folder).stdout)
+    }
     assert named
     assert named <= listed

@@ -60,12 +60,13 @@ def test_each_rule_finds_its_break(whole: sl.Catalog, statement: str, rule: str)
 
 def test_a_missing_vector_file_is_found(whole: sl.Catalog) -> None:
     next((whole.path / "vectors").glob("*.npy")).unlink()
-    assert "vector files are whole" in broken(whole)
+    assert {"vector files are whole", "files that rows name are there"} <= broken(whole).keys()
 
 
 def test_leftovers_are_found_and_swept(whole: sl.Catalog) -> None:
-    (whole.path / "vectors" / "tmpabc.tmp").write_bytes(b"half")
-    assert broken(whole) == {"no leftover files (--repair sweeps them)": 1}
+    for name in ("vectors/tmpabc.tmp", "steps/abc.parquet", "filters/abc.parquet.tmp"):
+        (whole.path / name).write_bytes(b"half")
+    assert broken(whole) == {"no leftover files (--repair sweeps them)": 3}
     integrity.check(whole.store, repair=True)
     assert broken(whole) == {}
 

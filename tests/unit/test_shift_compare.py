@@ -119,7 +119,7 @@ def test_shared_items_are_left_out_of_the_null() -> None:
     alone = shift.compare(z[:80], z[120:], permutations=99, gamma=score.params["gamma"])
     assert score.value == pytest.approx(alone.value * 80 / 120)
     assert score.null_q95 == pytest.approx(alone.null_q95 * 80 / 120, rel=0.05)
-    assert "40 items are on both sides" in score.note
+    assert "items on both sides: 40" in score.note
     few = shift.compare(z[:120], z[20:140], ids_x=ids[:120], ids_y=ids[20:140])
     assert few.p is None
     assert "only 20" in few.note

@@ -23,7 +23,9 @@ def small(catalog: sl.Catalog, tmp_path: Path) -> sl.Catalog:
         ("80", "cat", "car", "road")
     ]
     table = pl.DataFrame(
-        [(image, name) for image, *names in rows for name in names], schema=["image_id", "object"], orient="row"
+        [(image, name) for image, *names in rows for name in names],
+        schema=["image_id", "object"],
+        orient="row",
     )
     table.write_csv(tmp_path / "t.csv")
     catalog.ingest_images(tmp_path / "t.csv", "small")
@@ -43,15 +45,19 @@ def test_the_first_set_of_scores_is_stored_with_its_terms(small: sl.Catalog) -> 
     assert set(stored["seed"]) == {5}
     assert set(stored["n_left"]) == set(stored["n_right"]) == {40}
     assert stored["value"].to_list() == [one.value for one in scores]
+    assert stored.filter(stored["value"].is_null())["measure"].to_list() == ["symmetric_kl"]  # infinite here
     assert stored["p"].min() == pytest.approx(0.01)  # (1 + 0) / (1 + 99)
-    assert stored["null_mean"].null_count() == 0
+    finite = stored.filter(stored["measure"] != "symmetric_kl")
+    assert finite["null_mean"].null_count() == 0
     assert stored["seconds"].min() >= 0
     assert all(json.loads(one) for one in stored["params"])
     assert set(stored["version"]) == {sl.__version__}
 
 
 def test_values_equal_the_measures_on_the_same_arrays(small: sl.Catalog) -> None:
-    vectors = np.concatenate([np.load(p) for p in (small.path / "vectors").glob("*.npy") if np.load(p).ndim == 2])
+    vectors = np.concatenate(
+        [np.load(p) for p in (small.path / "vectors").glob("*.npy") if np.load(p).ndim == 2]
+    )
     ids = dict(small.sql("select external_id, item_id from item").rows())
     order = np.argsort([ids[str(i)] for i in range(81)])
     rows = np.empty_like(vectors)
@@ -62,7 +68,9 @@ def test_values_equal_the_measures_on_the_same_arrays(small: sl.Catalog) -> None
         assert score.value == pytest.approx(getattr(sl.measures, name)(x, y), rel=1e-5)
     # Left: 40 sofas, 10 lamps, 30 vases; right: 40 beds, 10 lamps, 30 vases. Half of the mass differs.
     assert small.compare("cat(sofa)", "cat(bed)", measure="total_variation")[0].value == pytest.approx(0.5)
-    assert small.compare("cat(sofa)", "cat(bed)", measure="jensen_shannon")[0].value == pytest.approx(0.5 * np.log(2))
+    assert small.compare("cat(sofa)", "cat(bed)", measure="jensen_shannon")[0].value == pytest.approx(
+        0.5 * np.log(2)
+    )
 
 
 def test_a_side_that_is_too_small_is_null_with_its_reason(small: sl.Catalog) -> None:
@@ -71,6 +79,15 @@ def test_a_side_that_is_too_small_is_null_with_its_reason(small: sl.Catalog) -> 
     assert "40 and 1 items to compare" in str(score.note)
     assert small.sql("select value, note from scores").rows() == [(None, score.note)]
     assert small.sql("select count(*) from score where value is null and note is null").rows() == [(0,)]
+
+
+def test_an_infinite_value_is_null_with_its_reason(small: sl.Catalog) -> None:
+    score = small.compare("cat(sofa)", "cat(bed)", measure="symmetric_kl")[0]
+    assert (score.value, score.p) == (None, None)
+    assert "infinite" in str(score.note)
+    pairs = small.matrix("symmetric_kl", subject="cat").pairs
+    assert pairs["value"].null_count() == pairs.height - pairs["note"].null_count() > 0
+    assert small.sql("select count(*) from score where isinf(value)").rows() == [(0,)]
 
 
 def test_scores_again_take_the_place_of_the_old_ones(small: sl.Catalog) -> None:
@@ -91,7 +108,9 @@ def test_matrix_of_a_class_agrees_with_the_pairs(small: sl.Catalog) -> None:
     assert matrix.value[at] == pytest.approx(pair.value)
     alone = matrix.names.index("cat(car)")
     assert np.isnan(matrix.value[alone, at[0]])
-    stored = small.sql("select value, note from scores where right_name = 'cat(car)' or left_name = 'cat(car)'").pl()
+    stored = small.sql(
+        "select value, note from scores where right_name = 'cat(car)' or left_name = 'cat(car)'"
+    ).pl()
     assert stored["value"].null_count() == stored.height - stored["note"].null_count() == stored.height
 
 
@@ -130,11 +149,17 @@ def test_items_without_vectors_are_counted(coco: sl.Catalog) -> None:
         ({"left": "cat(sofa)", "right": "cat(sofa)"}, BadInputError, "the same subset"),
         ({"left": "cat(sofa)", "right": "cat(bde)"}, NotFoundError, r"did you mean 'cat\(bed\)'"),
         ({"left": "cat(sofa)", "right": "cat(bed)", "measures": ["mdm"]}, NotFoundError, "did you mean"),
-        ({"left": "cat(sofa)", "right": "cat(bed)", "measures": ["kolmogorov_smirnov"]}, BadInputError, "sample input"),
+        (
+            {"left": "cat(sofa)", "right": "cat(bed)", "measures": ["kolmogorov_smirnov"]},
+            BadInputError,
+            "sample input",
+        ),
         ({"left": "cat(sofa)", "right": "cat(bed)", "space": "nowhere"}, NotFoundError, "no space 'nowhere'"),
     ],
 )
-def test_wrong_comparisons_are_explained(small: sl.Catalog, arguments: dict, error: type, message: str) -> None:
+def test_wrong_comparisons_are_explained(
+    small: sl.Catalog, arguments: dict, error: type, message: str
+) -> None:
     with pytest.raises(error, match=message):
         shift_subsets.compare_subsets(small.store, **arguments)
     assert small.sql("select count(*) from score").rows() == [(0,)]
