@@ -32,6 +32,7 @@ _READERS: dict[str, Callable[[Path, Problems], Batches]] = {
 FORMATS = tuple(_READERS)
 _TABLES = (".csv", ".tsv", ".parquet")
 _SHOWN = 5
+MEMORY_LIMIT = "1GB"  # of staged rows; what goes beyond spills to disk
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def ingest_images(
     params = {"input": kind, "on_bad": on_bad, "path": path.name}
     run = Run("ingest images", params, dataset=dataset, inputs={path.name: content})
     problems = Problems(path, on_bad)
-    with store.workspace() as con:
+    with store.workspace(MEMORY_LIMIT) as con:
         progress(f"reading {path.name}")
         _stage(con, _READERS[kind](path, problems))
         progress("checking")
