@@ -6,11 +6,16 @@ that say what it does. Values reach a statement only as ``$parameters``; Python 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from shiftlab import resources
 from shiftlab.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 _HEADING = "-- name:"
 
@@ -49,3 +54,13 @@ def sql(name: str) -> str:
     if name not in statements:
         raise NotFoundError(f"no SQL statement is named {name!r}; there are {', '.join(sorted(statements))}")
     return statements[name].sql
+
+
+def execute(con: DuckDBPyConnection, name: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Runs the statement called `name` with those of `values` that it has a ``$parameter`` for; its rows.
+
+    DuckDB refuses a value that a statement does not ask for, and the statements of one task share theirs.
+    """
+    statement = sql(name)
+    asked = {key: value for key, value in values.items() if f"${key}" in statement}
+    return con.execute(statement, asked or None).fetchall()

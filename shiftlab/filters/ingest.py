@@ -184,10 +184,7 @@ def _insert(con: DuckDBPyConnection, run: Run) -> None:
         "insert_layer_quality",
         "insert_skipped_layers",
     ):
-        statement = queries.sql(name)
-        con.execute(
-            statement, {key: value for key, value in keys.items() if f"${key}" in statement}
-        ).fetchall()
+        queries.execute(con, name, keys)
 
 
 def _known(store: Store, hashes: list[str]) -> dict[str, str]:

@@ -155,8 +155,7 @@ def _load(con: DuckDBPyConnection, dataset: str, kind: str, p: Parameters) -> No
     else:
         con.execute("create table allowed (name varchar)").fetchall()
     for name in wanted:
-        statement = queries.sql(name)
-        con.execute(statement, {k: v for k, v in values.items() if f"${k}" in statement}).fetchall()
+        queries.execute(con, name, values)
     if p.allow is not None:
         import pyarrow as pa
 
@@ -294,16 +293,11 @@ def _commit(store: Store, con: DuckDBPyConnection, run: Run, dataset: str, kind:
             "seed": p.seed,
             "first_subset": out.sql("select coalesce(max(subset_id), 0) + 1 from subset").fetchall()[0][0],
         }
-
-        def execute(name: str) -> None:
-            statement = queries.sql(name)
-            out.execute(statement, {k: v for k, v in values.items() if f"${k}" in statement}).fetchall()
-
-        execute("match_subsets")
-        execute("forget_old_subsets")
+        queries.execute(out, "match_subsets", values)
+        queries.execute(out, "forget_old_subsets", values)
         _forget(out, dataset, kind)
         for name in ("subsets", "memberships", "overlaps", "distances", "communities", "positions"):
-            execute(f"insert_{name}")
+            queries.execute(out, f"insert_{name}", values)
         for name in ("key", "gone"):
             out.execute(f"drop table temp.{name}").fetchall()
     return Built(dataset, kind, **found, already_there=False)

@@ -197,8 +197,7 @@ def _commit(
             )
         keys = _next_keys(out) | {"dataset": dataset}
         for name in ("items", "labels", "terms", "item_terms", "objects", "object_attributes", "relations"):
-            statement = queries.sql(f"insert_{name}")
-            out.execute(statement, {k: v for k, v in keys.items() if f"${k}" in statement}).fetchall()
+            queries.execute(out, f"insert_{name}", keys)
         _record(out, run, key, licence, problems, counts["images"])
     return Ingested(
         str(dataset),
