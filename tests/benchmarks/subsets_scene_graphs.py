@@ -1,7 +1,9 @@
 """Subset builds at the scale of GQA against dicts of sets in Python: candidates, overlaps, memory.
 
 A seeded generator draws 113,018 images with 1.9 million objects of 1,702 names, popular ones more often,
-and scenes that make some occur together. Both sides count the same thing and must agree.
+and scenes that make some occur together. Its popularity is fitted to GQA's own scale: about 845 thousand ordered
+pairs of names, 75 thousand of them in 25 images or more, 14 to 15 million members. Both sides count the same
+thing and must agree.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy as np
 
 from shiftlab import queries
 
-IMAGES, OBJECTS, NAMES, SCENES = 113_018, 1_924_570, 1_702, 300
+IMAGES, OBJECTS, NAMES, SCENES = 113_018, 1_924_570, 1_702, 60
 CLASSES_COMPARED = 60
 SCALES = {"small": 0.1, "full": 1.0}
 
@@ -25,9 +27,9 @@ def presence(images: int, objects: int, seed: int = 0) -> tuple[np.ndarray, np.n
     """(image, name) of each object, repeated names of an image kept once, sorted by image."""
     rng = np.random.default_rng(seed)
     image = np.sort(rng.integers(0, images, objects))
-    popularity = 1 / (np.arange(NAMES) + 20.0)
+    popularity = (np.arange(NAMES) + 10.5) ** -1.6
     scene_of_image = rng.integers(0, SCENES, images)
-    tilt = np.exp(rng.normal(0, 2.5, (SCENES, NAMES)))
+    tilt = np.exp(rng.normal(0, 1.35, (SCENES, NAMES)))
     cumulative = np.cumsum(popularity * tilt, axis=1)
     draw = rng.random(objects)
     name = np.empty(objects, dtype=np.int64)
