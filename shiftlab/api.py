@@ -16,7 +16,7 @@ from shiftlab.catalog import Store
 if TYPE_CHECKING:
     import shiftlab.episodes.curate
     import shiftlab.episodes.ingest
-    from shiftlab import vectors
+    from shiftlab import parallel, vectors
     from shiftlab.filters.ingest import IngestedModel
     from shiftlab.shift.score import Score
     from shiftlab.shift.subsets import Matrix
@@ -93,6 +93,7 @@ class Catalog:
         dataset: str,
         contexts: build.Contexts = "objects",
         *,
+        engine: parallel.Engine = None,
         progress: Callable[[str], None] = _silent,
         **parameters: Any,
     ) -> list[build.Built]:
@@ -100,7 +101,7 @@ class Catalog:
         from shiftlab.subsets import build
 
         return build.build_subsets(
-            self.store, dataset, contexts, build.Parameters(**parameters), progress=progress
+            self.store, dataset, contexts, build.Parameters(**parameters), engine=engine, progress=progress
         )
 
     def compare(

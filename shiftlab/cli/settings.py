@@ -74,6 +74,15 @@ def catalog_option(command: F) -> F:
     )(command)
 
 
+def engine_option(command: F) -> F:
+    return click.option(
+        "--engine",
+        metavar="N|ADDRESS",
+        help="Where shards are worked on: N processes, or a Dask scheduler such as tcp://host:8786. "
+        "Results do not depend on it.",
+    )(command)
+
+
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --catalog, --format, -o and --quiet; the command gets a `Settings` as its first argument."""
 

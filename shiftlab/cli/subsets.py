@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from shiftlab.cli.settings import Settings, common
+from shiftlab.cli.settings import Settings, common, engine_option
 
 
 @click.group()
@@ -43,6 +43,7 @@ def subsets() -> None:
     help="File with the names that may be built, one a line (or CSV column 'subset').",
 )
 @click.option("--seed", type=int, default=0, show_default=True)
+@engine_option
 def build(settings: Settings, dataset: str, contexts: Any, allow: str | None, **parameters: Any) -> None:
     """Build the subsets class(context) of DATASET, their overlaps, meta-graphs and distances."""
     import polars as pl

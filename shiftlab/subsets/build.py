@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
-from shiftlab import queries
+from shiftlab import parallel, queries
 from shiftlab.catalog import Run, Store
 from shiftlab.errors import BadInputError
 from shiftlab.names import require_dataset
-from shiftlab.subsets import metagraph
+from shiftlab.subsets import counting, metagraph
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -71,20 +71,24 @@ def build_subsets(
     contexts: Contexts = "objects",
     parameters: Parameters | None = None,
     *,
+    engine: parallel.Engine = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[Built]:
     """Builds the subsets of `dataset`; replaces an earlier build of the same kind of context.
 
-    Subsets whose members did not change keep their ids and scores. Raises `BadInputError` for an unknown
-    dataset and when no subset reaches the thresholds, with the counts that are there.
+    Subsets whose members did not change keep their ids and scores. `engine` says where shards of images are
+    counted (see `parallel.run`; a cluster must see the catalog's folder) and changes no result. Raises
+    `BadInputError` for an unknown dataset and when no subset reaches the thresholds, with the counts that are
+    there.
     """
     parameters = parameters or Parameters()
     _check(parameters)
+    parallel.check(engine)
     require_dataset(store, dataset)
     built = []
     for name in _KINDS if contexts == "all" else (contexts,):
         try:
-            built.append(_build(store, dataset, _KINDS[name], parameters, progress))
+            built.append(_build(store, dataset, _KINDS[name], parameters, engine, progress))
         except _NothingBuiltError:
             if contexts != "all":
                 raise
@@ -110,29 +114,47 @@ def _check(p: Parameters) -> None:
             raise BadInputError(f"{name} is {share}; it is a share between 0 and 1")
 
 
-def _build(store: Store, dataset: str, kind: str, p: Parameters, progress: Callable[[str], None]) -> Built:
+def _build(
+    store: Store,
+    dataset: str,
+    kind: str,
+    p: Parameters,
+    engine: parallel.Engine,
+    progress: Callable[[str], None],
+) -> Built:
     run = Run("subsets build", asdict(p) | {"context_kind": kind}, dataset=dataset, seed=p.seed)
-    with store.workspace() as con:
-        progress(f"counting {kind} contexts")
+    with store.workspace(counting.MEMORY_LIMIT) as con:
+        progress(f"loading {kind} contexts")
         with store.attached(con):
             _load(con, dataset, kind, p)
             run.inputs = _inputs(con, dataset, kind, p)
             there = _already_built(con, dataset, kind, run.inputs["build"])
             if there:
                 return there
-        _count(con, kind, p)
-        if not con.sql("select count(*) from subset_row where kept").fetchall()[0][0]:
-            raise _NothingBuiltError(_nothing(con, dataset, kind, p))
-        progress("counting overlaps")
-        edge = Fraction(str(p.edge))
-        con.execute(
-            queries.sql("count_overlaps"),
-            {"edge_numerator": edge.numerator, "edge_denominator": edge.denominator},
-        ).fetchall()
-        progress("measuring meta-graphs")
-        _measure_graphs(con, p)
-        progress("storing")
-        return _commit(store, con, run, dataset, kind, p)
+        values = _values(kind, p)
+        folder = store.path / "jobs" / f"subsets-{run.inputs['build'][:16]}"
+        with counting.finished(folder):
+            counting.count(con, kind, values, folder, engine, progress)
+            if not con.sql("select count(*) from candidate where kept").fetchall()[0][0]:
+                raise _NothingBuiltError(_nothing(con, dataset, kind, p))
+            queries.execute(con, "subset_rows", values)
+            queries.execute(con, "overlaps", values)
+            progress("measuring meta-graphs")
+            _measure_graphs(con, p)
+            progress("storing")
+            return _commit(store, con, run, dataset, kind, p)
+
+
+def _values(kind: str, p: Parameters) -> dict[str, Any]:
+    edge = Fraction(str(p.edge))
+    return {
+        "min_images": p.min_images,
+        "min_subsets": p.min_subsets,
+        "filtered": p.allow is not None or (kind == "object" and p.min_relations > 0),
+        "mirrors": kind == "object",
+        "edge_numerator": edge.numerator,
+        "edge_denominator": edge.denominator,
+    }
 
 
 def _load(con: DuckDBPyConnection, dataset: str, kind: str, p: Parameters) -> None:
@@ -187,26 +209,14 @@ def _already_built(con: DuckDBPyConnection, dataset: str, kind: str, build: str)
     return Built(dataset, kind, **{name: notes[name] for name in _COUNTS}, already_there=True)
 
 
-def _count(con: DuckDBPyConnection, kind: str, p: Parameters) -> None:
-    filtered = p.allow is not None or (kind == "object" and p.min_relations > 0)
-    prefix, members = (
-        ("count_object_pairs", "object_members") if kind == "object" else ("count_pairs", "pair_members")
-    )
-    con.execute(queries.sql(prefix), {"min_images": p.min_images, "filtered": filtered}).fetchall()
-    con.execute(queries.sql(members)).fetchall()
-    con.execute(
-        queries.sql("subset_rows"), {"min_subsets": p.min_subsets, "mirrors": kind == "object"}
-    ).fetchall()
-
-
 def _nothing(con: DuckDBPyConnection, dataset: str, kind: str, p: Parameters) -> str:
-    n, classes = con.sql("select count(*), count(distinct class) from subset_row").fetchall()[0]
+    n, classes = con.sql("select count(*), count(distinct class) from candidate").fetchall()[0]
     if n == 0:
         return (
             f"dataset '{dataset}' has no subset with {kind} contexts of at least {p.min_images} images; "
             "lower --min-images, or choose other --contexts"
         )
-    most = con.sql("select count(*) from subset_row group by class order by 1 desc limit 1").fetchall()[0][0]
+    most = con.sql("select count(*) from candidate group by class order by 1 desc limit 1").fetchall()[0][0]
     return (
         f"dataset '{dataset}' has {n:,} subsets of at least {p.min_images} images in {classes:,} classes, but no class "
         f"with {p.min_subsets} of them (the most is {most}); lower --min-subsets or --min-images"

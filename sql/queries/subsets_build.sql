@@ -14,9 +14,11 @@ create table name as
 select term_id, name from catalog.term where dataset = $dataset and kind = 'object';
 
 -- name: load_item_keys
--- A number per item that depends on its id alone: the members' exclusive or names a subset's content.
+-- A number per item that depends on its id alone: the members' exclusive or names a subset's content. In the
+-- digest's number the half that DuckDB calls lower is the high one.
 create table item_key as
-select item_id, md5_number(external_id) as key from catalog.item where dataset = $dataset;
+select item_id, md5_number_lower(external_id) as high, md5_number_upper(external_id) as low
+from catalog.item where dataset = $dataset;
 
 -- name: load_attribute_pairs
 -- Attributes as contexts (MetaShift, attribute subsets): an object counts if its name occurs once in the
@@ -36,7 +38,8 @@ join catalog.term a on a.term_id = oa.term_id
 where i.dataset = $dataset
   and (o.w is null or i.width is null
        or o.w * $side_denominator >= i.width * $side_numerator
-       or o.h * $side_denominator >= i.height * $side_numerator);
+       or o.h * $side_denominator >= i.height * $side_numerator)
+order by o.item_id;
 
 -- name: load_place_pairs
 -- Where an image was taken, and the weather, as contexts.
@@ -45,7 +48,8 @@ select distinct it.item_id, t.name as class, l.value as context
 from catalog.item_term it
 join catalog.term t on t.term_id = it.term_id
 join catalog.label l on l.item_id = it.item_id
-where t.dataset = $dataset and l.scheme in ('location', 'place', 'room', 'scene', 'weather');
+where t.dataset = $dataset and l.scheme in ('location', 'place', 'room', 'scene', 'weather')
+order by it.item_id;
 
 -- name: load_relation_evidence
 -- Pair filter: keep class(context) where relations from the class to the context occur often enough.
@@ -59,19 +63,41 @@ join catalog.term o on o.term_id = oo.term_id
 where s.dataset = $dataset
 group by s.name, o.name having count(*) >= $min_count;
 
--- name: count_object_pairs
+-- Counting. Each statement looks at images of its own and the results are sums, so the same statements run over
+-- the whole dataset or over shards of its images, cut between images (subsets_merge.sql adds up the parts).
+
+-- name: pair_object_names
 -- Objects as contexts: every ordered pair of names in an image, by presence.
+create table pair_count as
+select a.term_id as class, b.term_id as context, count(*) as n
+from presence a join presence b on a.item_id = b.item_id and a.term_id <> b.term_id
+group by all;
+
+-- name: pair_names
+-- Attributes or places as contexts.
+create table pair_count as select class, context, count(*) as n from pair group by all;
+
+-- name: object_candidates
+-- The pairs in enough images. kept: the class has enough subsets.
 create table candidate as
 select row_number() over (order by s.name, c.name)::integer as subset_no,
-       s.name as class, c.name as context, s.name || '(' || c.name || ')' as name, class_id, context_id, n
-from (
-    select a.term_id as class_id, b.term_id as context_id, count(*)::integer as n
-    from presence a join presence b on a.item_id = b.item_id and a.term_id <> b.term_id
-    group by all having count(*) >= $min_images
-) counted
-join name s on s.term_id = class_id
-join name c on c.term_id = context_id
-where not $filtered or s.name || '(' || c.name || ')' in (from allowed);
+       s.name as class, c.name as context, s.name || '(' || c.name || ')' as name,
+       p.class as class_id, p.context as context_id, p.n::integer as n,
+       dense_rank() over (order by s.name)::integer as class_no,
+       count(*) over (partition by s.name) >= $min_subsets as kept
+from pair_count p
+join name s on s.term_id = p.class
+join name c on c.term_id = p.context
+where p.n >= $min_images and (not $filtered or s.name || '(' || c.name || ')' in (from allowed));
+
+-- name: candidates
+create table candidate as
+select row_number() over (order by class, context)::integer as subset_no, class, context,
+       class || '(' || context || ')' as name, class as class_id, context as context_id, n::integer as n,
+       dense_rank() over (order by class)::integer as class_no,
+       count(*) over (partition by class) >= $min_subsets as kept
+from pair_count
+where n >= $min_images and (not $filtered or class || '(' || context || ')' in (from allowed));
 
 -- name: object_members
 create table member as
@@ -80,51 +106,46 @@ from presence a
 join presence b on a.item_id = b.item_id and a.term_id <> b.term_id
 join candidate k on k.class_id = a.term_id and k.context_id = b.term_id;
 
--- name: count_pairs
--- Attributes or places as contexts.
-create table candidate as
-select row_number() over (order by class, context)::integer as subset_no, class, context,
-       class || '(' || context || ')' as name, count(*)::integer as n
-from pair
-where not $filtered or class || '(' || context || ')' in (from allowed)
-group by class, context having count(*) >= $min_images;
-
--- name: pair_members
+-- name: members
 create table member as
-select k.subset_no, p.item_id from pair p join candidate k using (class, context);
+select k.subset_no, p.item_id from pair p join candidate k on k.class_id = p.class and k.context_id = p.context;
+
+-- name: subset_contents
+-- One number a subset that depends on its members alone, in two halves, which Parquet can hold.
+create table content as
+select subset_no, bit_xor(high) as high, bit_xor(low) as low
+from member join item_key using (item_id) group by subset_no;
+
+-- name: count_shared
+-- How many items two kept subsets of one class share.
+create table shared as
+with kept as (
+    select m.subset_no, k.class_no, m.item_id from candidate k join member m using (subset_no) where k.kept
+)
+select a.subset_no as left_no, b.subset_no as right_no, count(*)::integer as n_both
+from kept a join kept b on a.class_no = b.class_no and a.item_id = b.item_id and a.subset_no < b.subset_no
+group by all;
 
 -- name: subset_rows
--- kept: the class has enough subsets. mirror_no: the subset with class and context exchanged, on the later
--- of the two, so that rows without one count every set of items once.
+-- mirror_no: the subset with class and context exchanged, on the later of the two, so that rows without one
+-- count every set of items once.
 create table subset_row as
-with content as (
-    select subset_no, bit_xor(key) as content from member join item_key using (item_id) group by subset_no
-)
-select c.subset_no, c.name, c.class, c.context, c.n, dense_rank() over (order by c.class)::integer as class_no,
-       count(*) over (partition by c.class) >= $min_subsets as kept,
-       m.subset_no as mirror_no, t.content
+select c.* exclude (class_id, context_id), m.subset_no as mirror_no,
+       t.high::uhugeint * 18446744073709551616 + t.low as content
 from candidate c
 join content t using (subset_no)
 left join candidate m on $mirrors and m.class = c.context and m.context = c.class and m.subset_no < c.subset_no;
 
--- name: count_overlaps
+-- name: overlaps
 -- Pairs of kept subsets of one class that share items. The edge is decided in integers: ties stay.
 create table overlap as
-with kept as (
-    select m.subset_no, k.class_no, m.item_id from subset_row k join member m using (subset_no) where k.kept
-),
-shared as (
-    select a.subset_no as left_no, b.subset_no as right_no, count(*)::integer as n_both
-    from kept a join kept b on a.class_no = b.class_no and a.item_id = b.item_id and a.subset_no < b.subset_no
-    group by all
-)
 select left_no, right_no, n_both,
        n_both / least(l.n, r.n) as overlap,
        n_both / (l.n + r.n - n_both) as jaccard,
        n_both * $edge_denominator >= least(l.n, r.n) * $edge_numerator as edge
 from shared
-join subset_row l on l.subset_no = left_no
-join subset_row r on r.subset_no = right_no;
+join candidate l on l.subset_no = left_no
+join candidate r on r.subset_no = right_no;
 
 -- The statements below run in the transaction of the catalog; the workspace is `memory`.
 

@@ -96,28 +96,34 @@ def run(scale: str = "full") -> list[dict[str, Any]]:
     )
     con.execute("create table allowed (name varchar)").fetchall()
     con.execute(
-        "create table item_key as select distinct item_id, item_id::uhugeint as key from presence"
+        "create table item_key as select distinct item_id, 0::ubigint as high, item_id::ubigint as low from presence"
     ).fetchall()
 
-    def count() -> None:
-        con.execute(queries.sql("count_object_pairs"), {"min_images": 25, "filtered": False}).fetchall()
+    values = {
+        "min_images": 25,
+        "min_subsets": 6,
+        "filtered": False,
+        "mirrors": True,
+        "edge_numerator": 1,
+        "edge_denominator": 5,
+    }
 
-    def rows() -> None:
-        con.execute(queries.sql("object_members")).fetchall()
-        con.execute(queries.sql("subset_rows"), {"min_subsets": 6, "mirrors": True}).fetchall()
+    def execute(*names: str) -> None:
+        for name in names:
+            queries.execute(con, name, values)
 
-    _, ours_candidates = _cpu(count)
-    _, ours_members = _cpu(rows)
+    _, ours_candidates = _cpu(lambda: execute("pair_object_names", "object_candidates"))
+    _, ours_members = _cpu(lambda: execute("object_members", "subset_contents", "subset_rows"))
     classes = con.sql(
-        f"select class from subset_row where kept group by class order by hash(class) limit {CLASSES_COMPARED}"
+        f"select class from candidate where kept group by class order by hash(class) limit {CLASSES_COMPARED}"
     ).fetchall()
     chosen = [int(row[0]) for row in classes]
-    con.execute("create table every as from subset_row").fetchall()
+    con.execute("create table every as from candidate").fetchall()
     con.execute(
-        f"create or replace table subset_row as from every where class in ({', '.join(repr(r[0]) for r in classes)})"
-    )
-    edge = {"edge_numerator": 1, "edge_denominator": 5}
-    _, ours_overlaps = _cpu(lambda: con.execute(queries.sql("count_overlaps"), edge).fetchall())
+        "create or replace table candidate as select * replace (kept and class in "
+        f"({', '.join(repr(r[0]) for r in classes)}) as kept) from every"
+    ).fetchall()
+    _, ours_overlaps = _cpu(lambda: execute("count_shared", "overlaps"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     ours = {
         (int(c), int(a), int(b)): n

@@ -20,9 +20,10 @@ MAY_IMPORT = {
     "vectors": GROUND | {"readers"},
     "safe_sql": GROUND,
     "integrity": GROUND,
-    "subsets": GROUND | {"readers", "safe_sql", "vectors"},
-    "shift": GROUND | {"measures", "vectors", "safe_sql"},
-    "filters": GROUND | {"readers", "measures", "safe_sql", "vectors", "shift"},
+    "parallel": {"errors"},
+    "subsets": GROUND | {"readers", "safe_sql", "vectors", "parallel"},
+    "shift": GROUND | {"measures", "vectors", "safe_sql", "parallel"},
+    "filters": GROUND | {"readers", "measures", "safe_sql", "vectors", "shift", "parallel"},
     "episodes": GROUND | {"readers", "measures", "safe_sql", "vectors", "shift"},
 }
 
