@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from shiftlab.cli.settings import Settings, common
+from shiftlab.cli.settings import Settings, common, engine_option
 
 _KINDS = ["regular", "depthwise", "all"]
 
@@ -42,7 +42,8 @@ def _selection(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--keep-filters", is_flag=True, help="Keep the 3x3 filters too, as the published drift needs them."
 )
-def ingest_models(settings: Settings, paths: tuple[str, ...], metadata: str | None, **options: bool) -> None:
+@engine_option
+def ingest_models(settings: Settings, paths: tuple[str, ...], metadata: str | None, **options: Any) -> None:
     """Weights of trained networks: safetensors, torch, ONNX, Keras, TFLite, TF.js, npz, or a sketch file.
 
     PATHS are files, or folders that are searched. Files are only read: what they hold is never run.

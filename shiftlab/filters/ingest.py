@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shiftlab import queries
+from shiftlab import parallel, queries
 from shiftlab.catalog import Run, Store
 from shiftlab.errors import BadInputError
 from shiftlab.filters.packing import (
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from shiftlab.readers.weights_record import SkippedLayer
 
 _KEY_COLUMNS = ("file", "name", "sha256")
+_FILES_PER_WORKER = 4
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def ingest_models(
     external_data: bool = False,
     fold_batch_norm: bool = False,
     keep_filters: bool = False,
+    engine: parallel.Engine = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[IngestedModel]:
     """Read models (files, or folders of them, or a sketch file .parquet) and store their filter statistics.
@@ -66,17 +68,31 @@ def ingest_models(
     ONNX models keep weights in other files of their folder. `fold_batch_norm` multiplies batch normalisations
     that follow into the weights, so that state_dicts compare with exports that have them folded.
     `keep_filters` also writes the 3x3 filters themselves to the catalog's filters folder, which the published
-    drift needs. Raises BadInputError naming file and tensor; models before the bad one are stored, nothing of
-    the bad one is.
+    drift needs. `engine` says where the files are read (see `parallel.run`; a cluster must see the files and the
+    catalog's folder). Raises BadInputError naming file and tensor; models before the bad one are stored, nothing
+    of the bad one is.
     """
+    parallel.check(engine)
     rows = _read_metadata(Path(metadata)) if metadata is not None else []
-    done = []
-    for path in _model_files([paths] if isinstance(paths, str | Path) else paths):
-        progress(f"reading {path.name}")
-        if path.suffix.lower() == ".parquet":
-            done += _store(store, read_packed(path))
-        else:
-            done.append(_ingest_file(store, path, rows, external_data, fold_batch_norm, keep_filters))
+    done: list[IngestedModel] = []
+    files = _model_files([paths] if isinstance(paths, str | Path) else paths)
+    if engine is not None:  # a worker may have another working folder
+        files = [path.resolve() for path in files]
+    # Some at a time, so that what was read is soon stored, in the order of the files.
+    step = 1 if engine is None else _FILES_PER_WORKER * parallel.width(engine)
+    for first in range(0, len(files), step):
+        some = files[first : first + step]
+        progress(f"reading {some[0].name}" + (f" and {len(some) - 1} more" if len(some) > 1 else ""))
+        known = frozenset(_known_hashes(store))
+        tasks = [
+            _Task(path, tuple(rows), known, external_data, fold_batch_norm,
+                  (store.path / "filters").resolve() if keep_filters else None)
+            for path in some
+        ]  # fmt: skip
+        for found in parallel.run(_read, tasks, engine):
+            if isinstance(found, BadInputError):
+                raise found
+            done += _store_read(store, found)
     return done
 
 
@@ -95,27 +111,62 @@ def _model_files(paths: Iterable[str | Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def _ingest_file(
-    store: Store,
-    path: Path,
-    rows: list[dict[str, str | None]],
-    external_data: bool,
-    fold_batch_norm: bool,
-    keep_filters: bool,
-) -> IngestedModel:
-    file = open_weights(path, external_data=external_data)
-    key = content_key(file.sha256, fold_batch_norm)
-    known = _known(store, [key])
-    if known:
-        return IngestedModel(known[key], path.name, 0, 0, 0, already_there=True)
-    description = _description(rows, path, file.sha256)
-    target = store.path / "filters" / f"{file.sha256[:32]}{key[64:]}.parquet"
-    with _filter_writer(target if keep_filters else None) as keep:
+@dataclass(frozen=True)
+class _Task:
+    """One file to read, and all that decides what is read."""
+
+    path: Path
+    rows: tuple[dict[str, str | None], ...]
+    known: frozenset[str]
+    external_data: bool
+    fold_batch_norm: bool
+    filters_folder: Path | None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a file holds: models to store, or the key of one that is there already."""
+
+    file: str
+    models: tuple[PackedModel, ...] = ()
+    filters_file: str | None = None
+    known_key: str | None = None
+
+
+def _read(task: _Task) -> _Found | BadInputError:
+    """A bad file is an answer, not a failure: the files before it are still stored."""
+    try:
+        return _read_file(task)
+    except BadInputError as error:
+        return error
+
+
+def _read_file(task: _Task) -> _Found:
+    path = task.path
+    if path.suffix.lower() == ".parquet":
+        return _Found(path.name, tuple(read_packed(path)))
+    file = open_weights(path, external_data=task.external_data)
+    key = content_key(file.sha256, task.fold_batch_norm)
+    if key in task.known:
+        return _Found(path.name, known_key=key)
+    description = _description(list(task.rows), path, file.sha256)
+    target = task.filters_folder and task.filters_folder / f"{file.sha256[:32]}{key[64:]}.parquet"
+    with _filter_writer(target) as keep:
         model = pack_model(
-            file, description, external_data=external_data, fold_batch_norm=fold_batch_norm, keep=keep
+            file,
+            description,
+            external_data=task.external_data,
+            fold_batch_norm=task.fold_batch_norm,
+            keep=keep,
         )
-    kept = target.name if keep_filters and target.exists() else None
-    return _store(store, [model], kept)[0]
+    return _Found(path.name, (model,), target.name if target and target.exists() else None)
+
+
+def _store_read(store: Store, found: _Found) -> list[IngestedModel]:
+    if found.known_key is not None:
+        name = _known(store, [found.known_key])[found.known_key]
+        return [IngestedModel(name, found.file, 0, 0, 0, already_there=True)]
+    return _store(store, list(found.models), found.filters_file)
 
 
 def _store(store: Store, models: list[PackedModel], filters_file: str | None = None) -> list[IngestedModel]:
@@ -185,6 +236,11 @@ def _insert(con: DuckDBPyConnection, run: Run) -> None:
         "insert_skipped_layers",
     ):
         queries.execute(con, name, keys)
+
+
+def _known_hashes(store: Store) -> list[str]:
+    with store.read() as con:
+        return [sha256 for (sha256,) in con.sql("select sha256 from model").fetchall()]
 
 
 def _known(store: Store, hashes: list[str]) -> dict[str, str]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 ROWS_PER_SHARD = 5_000_000
-MEMORY_LIMIT = "4GB"  # of a build; what goes beyond spills to disk
+MEMORY_LIMIT = "3GB"  # of a build, which then stays within 4 GB; what goes beyond spills to disk
 _SHARD_MEMORY = "2GB"
 _SHARDS_PER_WORKER = 3  # so that a slow shard does not keep the others waiting
 

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-REPEATS = {"small": (2, 6, 20), "full": (28, 84, 281)}  # 281 copies: 100 million rows of presence
+REPEATS = {"small": (2, 6, 20), "full": (28, 84, 287)}  # 287 copies: 100 million rows of presence
 MIN_IMAGES = 25
 _GROW = (
     "insert into item select item_id + copy * 10000000, 'many', external_id || '-' || copy, width, height, file "
@@ -71,7 +71,9 @@ def run(scale: str = "full") -> list[dict[str, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             for _ in ("grow", "build"):
                 code = f"import json, tests.benchmarks.scale_subsets as m; print(json.dumps(m.build({folder!r}, {copies}, None)))"
-                done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+                done = subprocess.run(
+                    [sys.executable, "-c", code], capture_output=True, text=True, check=False
+                )
                 if done.returncode:
                     raise RuntimeError(done.stderr)
             found = json.loads(done.stdout.strip().splitlines()[-1])

@@ -18,6 +18,7 @@ import polars as pl
 import pytest
 
 import shiftlab as sl
+from shiftlab.errors import BadInputError
 from shiftlab.subsets import counting
 
 TABLES = ("subset", "membership", "subset_overlap", "subset_distance", "community", "subset_position")
@@ -118,6 +119,30 @@ def test_a_build_goes_on_where_it_was_cut_off(
     opened.build_subsets("given", "all")
     assert {name: seen[name] for name in left} == left
     assert built(opened) == in_one_go
+
+
+def test_models_read_in_processes(tmp_path: Path) -> None:
+    """The same sketches as in one process; a bad file stops the run after the ones before it are stored."""
+    rng = np.random.default_rng(0)
+    for k in range(11):
+        np.savez(tmp_path / f"m{k:02d}.npz", **{f"l{j}": rng.normal(size=(8, 4, 3, 3)) for j in range(3)})
+    files = sorted(tmp_path.glob("*.npz"))
+    here, there = sl.open(tmp_path / "here"), sl.open(tmp_path / "there")
+    here.ingest_models(files, keep_filters=True)
+    done = there.ingest_models(files, keep_filters=True, engine="2")
+    assert [model.file for model in done] == [path.name for path in files]
+    for table in ("model", "conv_layer", "layer_sketch", "layer_histogram", "layer_quality"):
+        rows = "select * exclude (run_id) from " + table if table == "model" else "from " + table
+        assert here.sql(rows + " order by all").rows() == there.sql(rows + " order by all").rows(), table
+    kept = [{p.name: p.read_bytes() for p in (tmp_path / c / "filters").iterdir()} for c in ("here", "there")]
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == 11
+
+    files[4].write_bytes(b"PK no zip")
+    partly = sl.open(tmp_path / "partly")
+    with pytest.raises(BadInputError, match=r"m04\.npz"):
+        partly.ingest_models(files, engine="2")
+    assert partly.sql("select file from model order by file").rows() == [(f"m{k:02d}.npz",) for k in range(4)]
 
 
 @contextmanager
