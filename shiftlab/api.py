@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import shiftlab.episodes.ingest
     from shiftlab import parallel, vectors
     from shiftlab.filters.ingest import IngestedModel
+    from shiftlab.shift.blocks import Blocks
     from shiftlab.shift.score import Score
     from shiftlab.shift.subsets import Matrix
     from shiftlab.subsets import build, ingest
@@ -146,3 +147,9 @@ class Catalog:
         from shiftlab.shift import subsets
 
         return subsets.subset_matrix(self.store, measure, **options)
+
+    def blocks(self, folder: str | Path, **options: Any) -> Blocks:
+        """Sliced W2 of all pairs of many thousands of subsets, as Parquet; see `shift.subsets.subset_blocks`."""
+        from shiftlab.shift import subsets
+
+        return subsets.subset_blocks(self.store, folder, **options)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from shiftlab.cli.settings import Settings, common
+from shiftlab.cli.settings import Settings, common, engine_option
 
 _SHOWN = (
     "measure", "value", "debiased", "null_mean", "null_q95", "ci_low", "ci_high", "p",
@@ -95,3 +95,35 @@ def matrix(settings: Settings, measure: str, square: bool, **options: Any) -> No
         settings.emit(pl.DataFrame(columns).with_columns(pl.col(pl.Float64).fill_nan(None)))
         return
     settings.emit(found.pairs.sort("value", descending=True, nulls_last=True))
+
+
+@shift.command(
+    epilog="Example: shiftlab shift blocks pairs/ --where \"kept and dataset = 'coco'\" --engine 2"
+)
+@common
+@click.argument("folder", type=click.Path(file_okay=False))
+@click.option("--class", "subject", help="All kept subsets of this class.")
+@click.option("--where", help="Or all that fit a SQL predicate over the view subsets.")
+@click.option("--space", help="Vector space; needed where the dataset has several.")
+@click.option("--stage", default="base", show_default=True)
+@click.option("--dataset", help="Where several datasets have this class.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@engine_option
+def blocks(settings: Settings, folder: str, **options: Any) -> None:
+    """Sliced Wasserstein of all pairs of thousands of subsets, as Parquet files in FOLDER.
+
+    A matrix of 10,000 subsets does not belong in memory: pairs are written block by block, with certified
+    bounds, and a call that was cut off goes on when it is repeated.
+    """
+    import polars as pl
+
+    with settings.progress() as progress:
+        found = settings.open().blocks(folder, progress=progress, **options)
+    settings.say(
+        f"read them with DuckDB: select s.name, t.name, value from '{folder}/pairs-*.parquet' "
+        f"join '{folder}/subsets.parquet' s on s.position = \"left\" "
+        f"join '{folder}/subsets.parquet' t on t.position = \"right\""
+    )
+    settings.emit(
+        pl.DataFrame({"folder": [str(found.folder)], "subsets": [found.n_subsets], "pairs": [found.n_pairs]})
+    )

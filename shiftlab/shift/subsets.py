@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shiftlab import queries, safe_sql, vectors
+from shiftlab import parallel, queries, safe_sql, vectors
 from shiftlab.catalog import Run, Store
 from shiftlab.errors import BadInputError, NotFoundError
 from shiftlab.measures.inputs import UndefinedMeasureError
 from shiftlab.measures.registry import Measure, get
 from shiftlab.names import SubsetRef, require_subset
 from shiftlab.shift import carriers
+from shiftlab.shift.blocks import Blocks, pairwise_blocks
 from shiftlab.shift.compare import compare
 from shiftlab.shift.pairwise import PairMatrix, pairwise
 from shiftlab.shift.score import Score
@@ -163,6 +165,45 @@ def subset_matrix(
     run = Run("shift matrix", params, dataset=str(picked["dataset"][0]), seed=seed)
     store_scores(store, run, _score_rows(spec, pairs, picked, carrier.group, seed, found))
     return _as_matrix(measure, carrier.group, picked, pairs)
+
+
+def subset_blocks(
+    store: Store,
+    folder: str | Path,
+    *,
+    subject: str | None = None,
+    where: str | None = None,
+    dataset: str | None = None,
+    space: str | None = None,
+    stage: str = vectors.BASE_STAGE,
+    seed: int = 0,
+    engine: parallel.Engine = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Blocks:
+    """Sliced W2 of all pairs of many thousands of subsets, as Parquet files in `folder`; see `pairwise_blocks`.
+
+    The folder's ``subsets.parquet`` names them: position (what left and right of a pair say), subset_id, name, n.
+    Subsets without two vectors are left out. Raises BadInputError for a folder that holds anything else.
+    """
+    picked = _pick(store, subject, where, dataset)
+    carrier = carriers.cloud(store, picked, space, stage)
+    size = np.diff(carrier.membership.indptr)
+    enough = np.flatnonzero(size >= FEWEST_ITEMS)
+    run = Run("shift matrix", {"class": subject, "where": where, "group": carrier.group, "blocks": str(folder)},
+              dataset=str(picked["dataset"][0]), seed=seed)  # fmt: skip
+    try:
+        found = pairwise_blocks(
+            carrier.rows, carrier.membership[enough], folder, seed=seed, engine=engine,
+            progress=lambda done, total: progress(f"blocks of pairs: {done} of {total} steps"),
+        )  # fmt: skip
+    except ValueError as error:
+        raise BadInputError(str(error)) from error
+    known = picked[enough.tolist()].select("subset_id", "name").with_row_index("position")
+    known.with_columns(n=size[enough]).write_parquet(found.folder / "subsets.parquet")
+    run.notes = {"subsets": len(enough), "left_out": len(picked) - len(enough), "pairs": found.n_pairs}
+    with store.write(run):
+        pass
+    return found
 
 
 def _all_pairs(

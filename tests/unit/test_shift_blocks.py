@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, random_array
 
+import shiftlab as sl
+from shiftlab.errors import BadInputError
 from shiftlab.shift import blocks
 from shiftlab.shift.blocks import pairwise_blocks
 from shiftlab.shift.pairwise import pairwise
@@ -101,3 +105,19 @@ def test_a_folder_belongs_to_one_computation(
     broken[17, 3] = np.nan
     with pytest.raises(ValueError, match="row 17 is not"):
         pairwise_blocks(broken, members, tmp_path / "c", **SMALL)
+
+
+def test_subsets_of_a_catalog(tmp_path: Path, coco: sl.Catalog) -> None:
+    shutil.copytree(coco.store.path, tmp_path / "catalog")
+    coco = sl.open(tmp_path / "catalog")
+    chosen = {"where": "class = 'cat'", "dataset": "coco"}
+    found = coco.blocks(tmp_path / "pairs", **chosen)
+    names = pl.read_parquet(found.folder / "subsets.parquet")
+    matrix = coco.matrix("sliced_wasserstein", **chosen)
+    assert set(names["name"]) <= set(matrix.names)
+    order = [matrix.names.index(name) for name in names["name"]]
+    np.testing.assert_allclose(
+        found.matrix(range(len(names))), matrix.value[np.ix_(order, order)], rtol=1e-3, atol=1e-5
+    )
+    with pytest.raises(BadInputError, match="holds pairs of other data"):
+        coco.blocks(tmp_path / "pairs", where="class = 'dog'", dataset="coco")
