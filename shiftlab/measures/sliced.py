@@ -18,7 +18,6 @@ DOUBLE_PRECISION_VALUES = 4_000_000
 CHUNK_VALUES = 8_000_000
 
 
-@lru_cache(maxsize=8)
 @lru_cache(maxsize=16)
 def directions(d: int, n_projections: int, seed: int) -> NDArray[np.float64]:
     """Unit directions (d, P), seeded, orthonormal in blocks of min(d, P); read-only, kept for the next call."""
