@@ -9,11 +9,18 @@ import streamlit as st
 
 import address
 import gateway
+import jobs
 import widgets
-from shiftlab import figures
+from shiftlab import figures, filter_figures
 from widgets import literal, plain
 
-_VIEWS = {"models": "Models", "quality": "Quality over depth", "drift": "Drift between groups"}
+_VIEWS = {
+    "models": "Models",
+    "quality": "Quality over depth",
+    "basis": "Basis",
+    "coefficients": "Coefficients",
+    "drift": "Drift between groups",
+}
 _METRICS = {
     "sparsity": "Share of filters that are almost zero beside the layer's largest weight. 0: none.",
     "variance_entropy_ratio": "Diversity over that of random filters. Above 1: as diverse as noise; near 0: alike.",
@@ -21,6 +28,8 @@ _METRICS = {
     "orthogonality": "How little the filters of a layer repeat one another. 1: orthogonal.",
 }
 _GROUPINGS = ("task", "category", "architecture", "training_data", "depth_decile")
+_MOST_GROUPS = 8  # told apart by colour
+_FEWEST_FILTERS = 1_000  # below, a distribution is mostly chance
 
 
 def main() -> None:
@@ -37,8 +46,8 @@ def main() -> None:
         )
         return
     view = address.select("View", "view", list(_VIEWS), widget=st.segmented_control, shown=_VIEWS.__getitem__)
-    if view == "drift":
-        _drift()
+    if view in ("basis", "coefficients", "drift"):
+        {"basis": _basis, "coefficients": _coefficients, "drift": _drift}[view]()
         return
     name = address.choice("model", ["", *models["model"]])
     if view == "models":
@@ -96,8 +105,102 @@ def _quality(models: pl.DataFrame, name: str) -> None:
     query = f"select model, name, depth_norm, {metric}, label, reason\nfrom filter_layers where {metric} is not null"
     with below:
         widgets.copy_as(cli=["filters", "quality"], sql=query, python=f'cat.sql("""{query}""").pl()')
+    if st.toggle("Count degenerate layers under other thresholds", key="sweep"):
+        _sweep()
     if name:
         _model(name)
+
+
+def _sweep() -> None:
+    command = ["filters", "quality", "--sweep"]
+    st.caption(
+        "A layer counts as degenerate by thresholds that are conventions: how many there are under each combination."
+    )
+    below = widgets.table(
+        jobs.rows(command).frame, key="sweep_table", name="degenerate_layers",
+        alt="Degenerate 3x3 layers under every combination of thresholds",
+    )  # fmt: skip
+    with below:
+        widgets.copy_as(
+            cli=command,
+            sql="select count(*) from filter_layers where label <> 'none'",
+            python="sl.filters.sweep(cat.store)",
+        )
+
+
+def _grouping() -> str:
+    """The column that makes the groups, from the URL."""
+    return address.select("Groups by", "by", _GROUPINGS, width=320, shown=lambda one: one.replace("_", " "))
+
+
+def _largest(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """The rows of the groups with the most filters, as many as colours tell apart and none that is tiny."""
+    sizes = frame.group_by("group").agg(pl.col("n").max()).sort("n", "group", descending=[True, False])
+    enough = sizes.filter(pl.col("n") >= _FEWEST_FILTERS)
+    groups = (sizes if enough.is_empty() else enough)["group"].head(_MOST_GROUPS).sort().to_list()
+    if len(sizes) > len(groups):
+        st.caption(
+            f"Drawn: the {len(groups)} groups with the most filters, at least {_FEWEST_FILTERS:,}; the table has all "
+            f"{len(sizes)}."
+        )
+    return frame.filter(pl.col("group").is_in(groups)), groups
+
+
+def _basis() -> None:
+    by = _grouping()
+    command = ["filters", "basis", "--by", by]
+    found = jobs.rows(command).frame
+    st.caption(
+        "The directions along which the 3x3 filters of a group vary most, and the share of variance each explains: "
+        "few directions that explain all mean filters that are alike."
+    )
+    shown, groups = _largest(found)
+    python = f'sl.filters.basis_by(cat.store, "{by}")'
+    query = f"select model, name, n, gram_scaled from filter_layers where {by} is not null"
+    for drawn, name, alt in (
+        (filter_figures.eigenfilters(shown), "eigenfilters", "Contact sheet of the principal components"),
+        (filter_figures.explained_variance(shown), "explained", "Variance explained by the first components"),
+    ):
+        below = widgets.chart(
+            drawn, key=f"{name}_{by}", name=f"{name}_by_{by}", alt=f"{alt} of {len(groups)} groups by {by}."
+        )
+    with below:
+        widgets.copy_as(cli=command, sql=query, python=python)
+    table = found.with_columns(pl.col("component") + 1).drop("eigenfilter")
+    widgets.table(table, key="basis_table", name=f"basis_by_{by}", alt=f"Variance explained by {by}")
+
+
+def _coefficients() -> None:
+    by = _grouping()
+    command = ["filters", "coefficients", "--by", by]
+    found = jobs.rows(command).frame
+    st.caption(
+        "How the filters' coefficients are distributed on a fixed basis (DCT-II). Component 1 is the mean of a filter; "
+        "the further ones are finer and finer edges and points."
+    )
+    shown, groups = _largest(found)
+    below = widgets.chart(
+        filter_figures.coefficient_ridges(shown), key=f"ridges_{by}", name=f"coefficients_by_{by}",
+        alt=f"Distributions of the coefficients of {len(groups)} groups by {by}, a panel a component.",
+    )  # fmt: skip
+    with below:
+        widgets.copy_as(
+            cli=command,
+            sql="select layer_key, component, bin, n from layer_histogram",
+            python=f'sl.filters.coefficients_by(cat.store, "{by}")',
+        )
+    table = (
+        found.filter(pl.col("share") > 0)
+        .group_by("group", "component", maintain_order=True)
+        .agg(
+            n=pl.col("n").first(),
+            mean=(pl.col("coefficient") * pl.col("share")).sum(),
+            second=(pl.col("coefficient").pow(2) * pl.col("share")).sum(),
+        )
+        .with_columns(pl.col("component") + 1, sd=(pl.col("second") - pl.col("mean").pow(2)).sqrt())
+        .drop("second")
+    )
+    widgets.table(table, key="coefficients_table", name=f"coefficients_by_{by}", alt=f"Coefficients by {by}")
 
 
 def _drift() -> None:
@@ -120,16 +223,29 @@ def _drift() -> None:
     st.caption(
         "0: the filters are distributed alike. The value is biased upwards in small groups: read it beside its null."
     )
-    _drift_figure(pairs, by, command)
-
-
-def _drift_figure(pairs: pl.DataFrame, by: str, command: list[str]) -> None:
-    left, right = st.columns([3, 2], gap="large")
     order = sorted({*pairs["left_name"], *pairs["right_name"]})
+    left, right = address.choice("left", ["", *order]), address.choice("right", ["", *order])
+    _drift_figure(pairs, order, (left, right), by, command)
+    if left and right and left != right:
+        _drift_pair(pairs, left, right, by)
+
+
+def _drift_figure(
+    pairs: pl.DataFrame, order: list[str], chosen: tuple[str, str], by: str, command: list[str]
+) -> None:
+    left, right = st.columns([3, 2], gap="large")
+    key = f"drift_{by}"
+
+    def clicked() -> None:
+        for cell in st.session_state[key]["selection"].get("cell") or []:
+            address.write(left=cell["left_name"], right=cell["right_name"])
+
     with left:
+        st.caption("Click a cell to see what makes the drift.")
         below = widgets.chart(
-            figures.matrix(pairs, order, "filter drift"), key=f"drift_{by}", name=f"drift_by_{by}",
+            figures.matrix(pairs, order, "filter drift", selected=chosen), key=key, name=f"drift_by_{by}",
             alt=f"Heat map of filter drift between {len(order)} groups by {by}; the table tells the same numbers.",
+            on_select=clicked,
         )  # fmt: skip
         query = f"from scores where measure = 'filter_drift' and grp = {literal(by)} order by value desc"
         facts: dict[str, Any] = {"Groups": by, "Compared": "filters on a fixed basis, weighted by variance"}
@@ -145,6 +261,41 @@ def _drift_figure(pairs: pl.DataFrame, by: str, command: list[str]) -> None:
             height=560,
             alt=f"Drift by {by}, the largest first",
         )
+
+
+def _drift_pair(pairs: pl.DataFrame, left: str, right: str, by: str) -> None:
+    """What makes the drift of one pair: its verdict, and the distributions component by component."""
+    st.header(f"{plain(left)} and {plain(right)}", anchor=False)
+    one = pairs.filter(
+        (pl.col("left_name").is_in([left, right])) & (pl.col("right_name").is_in([left, right]))
+    ).row(0, named=True)
+    above = one["null_q95"] is not None and one["value"] is not None and one["value"] > one["null_q95"]
+    with st.container(horizontal=True):
+        st.metric("Drift", widgets.number(one["value"]))
+        st.metric("Drift less its bias", widgets.number(one["debiased"]))
+        st.metric("By chance, 95 %", widgets.number(one["null_q95"]))
+        st.metric("Beyond chance", "yes" if above else "no")
+    if one["note"]:
+        st.caption(plain(one["note"]))
+    command = ["filters", "components", left, right, "--by", by]
+    parts = jobs.rows(command).frame.with_columns(pl.col("component") + 1)
+    both = jobs.rows(["filters", "coefficients", "--by", by]).frame.filter(
+        pl.col("group").is_in([left, right])
+    )
+    below = widgets.chart(
+        filter_figures.coefficient_ridges(both, (left, right)), key=f"pair_{by}", name=f"{left}_{right}",
+        alt=f"Distributions of the coefficients of {left} and {right}; the table tells how far apart they are.",
+    )  # fmt: skip
+    with below:
+        widgets.copy_as(
+            cli=command,
+            sql=f"from scores where measure = 'filter_drift' and grp = {literal(by)}",
+            python=f'sl.filters.components_of_pair(cat.store, "{by}", "{left}", "{right}")',
+        )
+    widgets.table(
+        parts.sort("part", descending=True), key="parts_table", name=f"components_{left}_{right}",
+        alt=f"Components of the drift between {left} and {right}, the largest part first",
+    )  # fmt: skip
 
 
 main()

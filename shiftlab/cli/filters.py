@@ -162,6 +162,36 @@ def basis(settings: Settings, by: str, kernel: str, where: str | None, kind: Any
     settings.emit(package.basis_by(settings.open().store, by, where, kind, kernel))
 
 
+@filters.command(epilog="Example: shiftlab filters coefficients --by task -o coefficients.parquet")
+@common
+@click.option("--by", default="'all'", help="What makes the groups; default: all layers together.")
+@click.option("--kernel", default="3x3", show_default=True, help="Kernel size, such as 5x5.")
+@_selection
+def coefficients(settings: Settings, by: str, kernel: str, where: str | None, kind: Any) -> None:
+    """Distributions of coefficients on the DCT basis, by group and component."""
+    from shiftlab import filters as package
+
+    settings.emit(package.coefficients_by(settings.open().store, by, where, kind, kernel))
+
+
+@filters.command(epilog="Example: shiftlab filters components 'Text Detection' 'Face Detection' --by task")
+@common
+@click.argument("a")
+@click.argument("b")
+@click.option("--by", required=True, help="What makes the groups, as in 'filters drift'.")
+@click.option("--kernel", default="3x3", show_default=True, help="Kernel size, such as 5x5.")
+@_selection
+def components(
+    settings: Settings, a: str, b: str, by: str, kernel: str, where: str | None, kind: Any
+) -> None:
+    """What makes the drift between groups A and B: divergence and Wasserstein of each component."""
+    from shiftlab import filters as package
+
+    settings.emit(
+        package.components_of_pair(settings.open().store, by, a, b, where=where, kind=kind, kernel=kernel)
+    )
+
+
 @filters.command(epilog="Example: shiftlab filters phenotypes --by model")
 @common
 @click.option("--by", default="model", show_default=True, help="What makes the groups.")

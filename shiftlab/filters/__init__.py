@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from shiftlab.filters.sliced import sliced_wasserstein
     from shiftlab.filters.stored import (
         basis_by,
+        coefficients_by,
+        components_of_pair,
         drift_by,
         export_sketches,
         list_layers,
@@ -42,7 +44,8 @@ if TYPE_CHECKING:
 # What needs the catalog or the measures is loaded on first use: the arrays' side stays light.
 _LATER = {
     "IngestedModel": "ingest", "ingest_models": "ingest", "sliced_wasserstein": "sliced",
-    "basis_by": "stored", "drift_by": "stored", "export_sketches": "stored", "list_layers": "stored",
+    "basis_by": "stored", "coefficients_by": "stored", "components_of_pair": "stored",
+    "drift_by": "stored", "export_sketches": "stored", "list_layers": "stored",
     "list_models": "stored", "phenotypes_by": "stored", "quality_by": "stored", "show_model": "stored",
     "stored_duplicates": "stored", "sweep": "stored",
 }  # fmt: skip
@@ -56,6 +59,8 @@ __all__ = [
     "Phenotype",
     "Sketch",
     "basis_by",
+    "coefficients_by",
+    "components_of_pair",
     "dct_basis",
     "depth_decile",
     "drift",

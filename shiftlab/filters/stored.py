@@ -17,6 +17,7 @@ import numpy as np
 from shiftlab import queries, safe_sql
 from shiftlab.catalog import Run, Store
 from shiftlab.errors import BadInputError, NotFoundError
+from shiftlab.filters import divergence
 from shiftlab.filters.basis import axis_variance_share, dct_basis, principal_components
 from shiftlab.filters.drift import (
     RESAMPLES,
@@ -360,6 +361,77 @@ def basis_by(
                 }
             )
     return pl.DataFrame(rows)
+
+
+def coefficients_by(
+    store: Store, by: str = "'all'", where: str | None = None, kind: Kind = "regular", kernel: str = "3x3"
+) -> pl.DataFrame:
+    """How the coefficients of each group are distributed on the DCT-II basis, component by component.
+
+    Columns: group, component (from 0, the mean of a filter), coefficient (middle of one of 70 bins, for filters
+    divided by their largest absolute weight), share (of the group's filters in the bin, sums to 1), n filters.
+    """
+    import polars as pl
+
+    grouped = group_layers(store, by, where, kind, kernel)
+    counts = group_histograms(store, grouped)
+    half = histogram_range(grouped.shape)
+    middles = -half + (np.arange(BINS) + 0.5) * (2 * half / BINS)
+    n = counts.sum(axis=2)
+    groups, d, bins = counts.shape
+    place = np.repeat(np.arange(groups), d * bins)
+    return pl.DataFrame(
+        {
+            "group": pl.Series(grouped.names).gather(place),
+            "component": np.tile(np.repeat(np.arange(d), bins), groups),
+            "coefficient": np.tile(middles, groups * d),
+            "share": (counts / n[:, :, None]).ravel(),
+            "n": np.repeat(n, bins),
+        }
+    )
+
+
+def components_of_pair(
+    store: Store,
+    by: str,
+    left: str,
+    right: str,
+    *,
+    where: str | None = None,
+    kind: Kind = "regular",
+    kernel: str = "3x3",
+) -> pl.DataFrame:
+    """What makes the drift between two groups of `by`: one row per component of the DCT-II basis.
+
+    Columns: component, weight (share of the variance of all groups' filters, as in `drift_by`), symmetric_kl and
+    jensen_shannon (nats), wasserstein (of coefficients), part (weight times symmetric_kl: the parts add up to
+    the drift), n_left, n_right. Raises NotFoundError for a group that is not there.
+    """
+    import polars as pl
+
+    grouped = group_layers(store, by, where, kind, kernel)
+    for name in (left, right):
+        if name not in grouped.names:
+            raise NotFoundError(f"'{by}' makes no group '{name}'{nearest(name, grouped.names)}")
+    counts = group_histograms(store, grouped)
+    a, b = (counts[grouped.names.index(name)] for name in (left, right))
+    everything = grouped.moments(np.arange(len(grouped.frame)))
+    weight = axis_variance_share(*everything, dct_basis(*grouped.shape))
+    width = 2 * histogram_range(grouped.shape) / BINS
+    p, q = divergence.probabilities(a, width), divergence.probabilities(b, width)
+    kl = divergence.symmetric_kl(p, q)
+    return pl.DataFrame(
+        {
+            "component": np.arange(grouped.d),
+            "weight": weight,
+            "symmetric_kl": kl,
+            "jensen_shannon": divergence.jensen_shannon(p, q),
+            "wasserstein": divergence.wasserstein(a, b, width),
+            "part": weight * kl,
+            "n_left": a.sum(axis=1),
+            "n_right": b.sum(axis=1),
+        }
+    )
 
 
 def phenotypes_by(

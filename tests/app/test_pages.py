@@ -228,12 +228,40 @@ def test_broken_links_give_a_message(page: Page, name: str, parameters: dict[str
         ({"model": "ddddocr-det"}, "ddddocr-det"),
         ({"view": "quality", "metric": "sparsity", "model": "ddddocr-det"}, "filters quality"),
         ({"view": "drift", "by": "task"}, "filters drift --by task"),
+        ({"view": "basis", "by": "category"}, "filters basis --by category"),
+        ({"view": "coefficients", "by": "depth_decile"}, "filters coefficients --by depth_decile"),
     ],
 )
 def test_filters(page: Page, parameters: dict[str, str], told: str) -> None:
     at = page("filters", **parameters)
     assert not at.exception
     assert told in shown(at).replace("\\", "")
+
+
+def test_filters_sweep_of_thresholds(page: Page) -> None:
+    at = page("filters", view="quality")
+    at.toggle(key="sweep").set_value(True).run()
+    assert not at.exception
+    assert any("layers" in " ".join(one.value.columns) for one in at.dataframe)
+    assert "filters quality --sweep" in shown(at)
+
+
+def test_filters_drill_from_a_drift_to_its_components(page: Page, own: sl.Catalog) -> None:
+    sl.filters.drift_by(own.store, "category", resamples=40)
+    at = page("filters", own.path, view="drift", by="category")
+    table = next(one.value for one in at.dataframe if "left_name" in one.value.columns)
+    left, right = table["left_name"].iloc[0], table["right_name"].iloc[0]
+    at = page("filters", own.path, view="drift", by="category", left=left, right=right)
+    assert not at.exception
+    assert {one.label for one in at.metric} == {
+        "Drift",
+        "Drift less its bias",
+        "By chance, 95 %",
+        "Beyond chance",
+    }
+    parts = next(one.value for one in at.dataframe if "wasserstein" in one.value.columns)
+    assert parts["part"].sum() == pytest.approx(table["value"].iloc[0])
+    assert "filters components" in shown(at)
 
 
 def test_episodes_ranks_and_shows_one(page: Page) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -385,3 +386,27 @@ def test_a_malicious_file_is_one_line_on_stderr(cli, tmp_path: Path) -> None:
     assert len(done.stderr.strip().splitlines()) == 1
     assert "evil.pt" in done.stderr
     assert not (tmp_path / "marker").exists()
+
+
+def test_components_of_a_pair_add_up_to_its_drift(bundled: sl.Catalog, tmp_path: Path) -> None:
+    shutil.copytree(bundled.store.path, tmp_path / "copy")
+    store = sl.open(tmp_path / "copy").store
+    drift = sl.filters.drift_by(store, "category", resamples=40).row(0, named=True)
+    parts = sl.filters.components_of_pair(store, "category", drift["left"], drift["right"])
+    assert parts["part"].sum() == pytest.approx(drift["drift"], rel=1e-12)
+    assert parts["weight"].sum() == pytest.approx(1)
+    assert (parts["weight"] @ parts["jensen_shannon"]) == pytest.approx(drift["jensen_shannon"], rel=1e-12)
+    same = sl.filters.components_of_pair(store, "category", drift["left"], drift["left"])
+    assert same.select("symmetric_kl", "jensen_shannon", "wasserstein").sum().row(0) == (0, 0, 0)
+    with pytest.raises(NotFoundError, match="makes no group 'none such'"):
+        sl.filters.components_of_pair(store, "category", "none such", drift["left"])
+
+
+def test_coefficients_of_groups_have_the_moments_of_their_sketches(bundled: sl.Catalog) -> None:
+    found = sl.filters.coefficients_by(bundled.store, "category")
+    sums = found.group_by("group", "component").agg(pl.col("share").sum())["share"]
+    np.testing.assert_allclose(sums, 1, atol=1e-12)
+    basis = sl.filters.basis_by(bundled.store, "category")
+    assert set(found["group"]) == set(basis["group"])
+    sizes = dict(basis.select("group", "n").iter_rows())
+    assert all(sizes[name] == n for name, n in found.select("group", "n").unique().iter_rows())

@@ -55,6 +55,7 @@ def test_imports_point_down(path: Path) -> None:
             "demo",
             "explorer",
             "figures",
+            "filter_figures",
             "report",
             "data",
             "__init__",
