@@ -9,12 +9,20 @@ import streamlit as st
 
 import address
 import gateway
+import jobs
 import widgets
 from shiftlab import figures
 from shiftlab.report import Report, Section
 from widgets import literal, number, plain
 
 _OBJECTS = 20
+_WHY = {
+    "features": "Columns of the vectors by their own shift, largest first. share: part of the summed squared shift; "
+    "q: false discovery rate over the columns. A shift of their correlation is not seen here.",
+    "moves": "Turning one subset into the other at least cost: the costliest single moves, item to item.",
+    "nearest": "Items of the first subset nearest to the second and farthest from it, with their nearest match.",
+    "witness": "Items where one subset is dense and the other is not (the extremes of the MMD witness).",
+}
 
 
 def main() -> None:
@@ -43,6 +51,7 @@ def main() -> None:
     _facts(dataset, sides)
     _scores(dataset, left, right)
     _objects(dataset, sides)
+    _why(dataset, left, right)
 
 
 def _pick(dataset: str, known: pl.DataFrame) -> tuple[str, str]:
@@ -197,6 +206,53 @@ def _objects(dataset: str, sides: list[dict[str, Any]]) -> None:
         percent = {c: st.column_config.NumberColumn(title, format="percent") for c, title in titles.items()}
         alt = f"Objects in the items of {left} and {right}"
         widgets.table(shares, key="pair_objects_table", name=name, columns=percent, height=430, alt=alt)
+
+
+def _why(dataset: str, left: str, right: str) -> None:
+    """What makes the difference in a vector space, asked for by a click: it takes a second or two."""
+    spaces = gateway.rows("page_spaces", dataset=dataset)["space"].unique().sort().to_list()
+    st.header("What differs: in a vector space", anchor=False)
+    if not spaces:
+        st.info("This data set has no vectors.", icon=":material/info:")
+        widgets.command(["ingest", "vectors", "vectors.npz", "--dataset", dataset, "--space", "embedding"])
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        kind = address.select("Show", "why", ["", *_WHY], shown=lambda one: one or "nothing yet")
+        space = address.select("Space", "space", spaces)
+    if not kind:
+        return
+    st.caption(_WHY[kind])
+    command = [
+        "shift",
+        "why",
+        left,
+        right,
+        "--kind",
+        kind,
+        "--dataset",
+        dataset,
+        "--space",
+        space,
+        "--top",
+        "20",
+    ]
+    try:
+        found = jobs.rows(command).frame
+    except jobs.CommandError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    below = widgets.table(
+        widgets.filled(found), key=f"why_{kind}", name=f"{left}_{right}_{kind}",
+        alt=f"What makes {left} differ from {right}: {kind}",
+    )  # fmt: skip
+    options = f'"{kind}", dataset="{dataset}", space="{space}", top=20'
+    with below:
+        widgets.copy_as(
+            cli=command,
+            sql=f"from space where dataset = {literal(dataset)} and space = {literal(space)}",
+            python="from shiftlab.shift.why import why\n\n"
+            + f'why(cat.store, "{left}", "{right}", {options})',
+        )
 
 
 main()

@@ -71,6 +71,30 @@ def pair(settings: Settings, a: str, b: str, measures: tuple[str, ...], **option
     )
 
 
+@shift.command(epilog="Example: shiftlab shift why 'dog(couch)' 'dog(frisbee)' --kind moves")
+@common
+@click.argument("a")
+@click.argument("b")
+@click.option(
+    "--kind",
+    type=click.Choice(["features", "moves", "nearest", "witness"]),
+    default="features",
+    show_default=True,
+    help="features: columns by their own shift; moves: the costliest moves of the transport plan; nearest: items of A "
+    "nearest to and farthest from B; witness: items where one side is dense and the other is not.",
+)
+@click.option("--space", help="Vector space; needed where the dataset has several.")
+@click.option("--stage", default="base", show_default=True)
+@click.option("--dataset", help="Where several datasets have subsets of these names.")
+@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Rows of each list.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def why(settings: Settings, a: str, b: str, **options: Any) -> None:
+    """What makes subset A differ from B: features, moved mass, items at the extremes."""
+    from shiftlab.shift import why as module
+
+    settings.emit(module.why(settings.open().store, a, b, **options))
+
+
 @shift.command(epilog="Example: shiftlab shift matrix --class cat --measure sliced_wasserstein")
 @common
 @click.option("--class", "subject", help="All kept subsets of this class.")

@@ -38,3 +38,7 @@ select $first_score + row_number() over (order by position) - 1, $run_id, measur
        left_kind, left_id, right_kind, right_id, grp, params, value, debiased, null_mean, null_q95,
        ci_low, ci_high, p, q, n_left, n_right, seed, seconds, note
 from fresh;
+
+-- name: external_ids
+-- The ids in the source of the items of `wanted`, in order of item_id.
+select external_id from item semi join wanted using (item_id) order by item_id;

@@ -238,6 +238,14 @@ def test_filters(page: Page, parameters: dict[str, str], told: str) -> None:
     assert told in shown(at).replace("\\", "")
 
 
+@pytest.mark.parametrize("kind", ["features", "moves", "nearest", "witness"])
+def test_pair_tells_why(page: Page, kind: str) -> None:
+    at = page("pair", dataset="pets", left=f"cat({CONTEXTS[0]})", right=f"cat({CONTEXTS[1]})", why=kind)
+    assert not at.exception
+    assert not at.error
+    assert f"--kind {kind}" in shown(at)
+
+
 def test_filters_sweep_of_thresholds(page: Page) -> None:
     at = page("filters", view="quality")
     at.toggle(key="sweep").set_value(True).run()
