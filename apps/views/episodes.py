@@ -7,6 +7,7 @@ import streamlit as st
 
 import address
 import gateway
+import jobs
 import widgets
 from shiftlab import figures
 from widgets import literal, number, plain
@@ -49,6 +50,7 @@ def main() -> None:
     known = [str(one) for one in episodes["episode"]]
     chosen = address.choice("episode", ["", *known])
     _ranked(dataset, chosen)
+    _keep_curve(dataset)
     _table(dataset, episodes)
     if chosen:
         _episode(dataset, int(chosen))
@@ -81,6 +83,46 @@ def _ranked(dataset: str, chosen: str) -> None:
     interval = f" [{number(row['ci_low'])}, {number(row['ci_high'])}]" if row["ci_low"] is not None else ""
     st.caption(
         f"Mean over episodes {number(row['mean'])}{interval}. Where intervals overlap, the order is not known."
+    )
+
+
+def _keep_curve(dataset: str) -> None:
+    """What keeping the best by each metric would have brought, where the episodes have outcomes that differ."""
+    st.header("What keeping fewer would bring", anchor=False)
+    if not st.toggle("Compare rules on the recorded outcomes", key="keep_curve"):
+        st.caption("Each metric beside its baselines: keep the shortest, keep at random, and hindsight.")
+        return
+    command = ["episodes", "report", dataset, "--keep-curve"]
+    try:
+        curve = jobs.rows(command).frame.drop("dataset")
+        confounds = jobs.rows([*command[:-1], "--confounds"]).frame.drop("dataset")
+    except jobs.CommandError as error:
+        st.info(plain(str(error)), icon=":material/info:")
+        return
+    baselines = ("random", "shortest", "oracle")
+    rules = curve.filter(~pl.col("rule").is_in(baselines))["rule"].unique(maintain_order=True).to_list()
+    rule = address.select("Rule", "rule", rules, shown=lambda one: one.replace("_", " "), width=320)
+    below = widgets.chart(
+        figures.keep_curve(curve, rule), key=f"keep_{dataset}_{rule}", name=f"{dataset}_keep_curve",
+        alt=f"Mean outcome of the episodes of {dataset} that {rule} would keep, beside keeping the shortest, random "
+        "choices and hindsight; the table tells the numbers.",
+    )  # fmt: skip
+    st.caption("Grey: 95 % of random choices. Inside it a rule did no better than chance.")
+    with below:
+        widgets.copy_as(
+            cli=command,
+            sql=f"from episode_score where dataset = {literal(dataset)} and metric = {literal(rule)} order by value",
+            python=f'cat.sql("from episode_score where dataset = $d", {{"d": "{dataset}"}}).pl()',
+        )
+    widgets.table(
+        curve, key="keep_table", name=f"{dataset}_keep_curve", alt="Mean outcome by rule and share kept"
+    )
+    st.caption("How far each metric only repeats length, idling or sparse neighbourhoods (Spearman):")
+    widgets.table(
+        widgets.filled(confounds),
+        key="confounds_table",
+        name=f"{dataset}_confounds",
+        alt="Confounds of the metrics",
     )
 
 

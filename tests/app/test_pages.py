@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import shiftlab as sl
-from shiftlab import safe_sql
+from shiftlab import resources, safe_sql
 from tests.app.conftest import CONTEXTS, Page, shown
 
 PAGES = ("home", "subsets", "shift", "pair", "items", "measures", "sql", "runs", "filters", "episodes")
@@ -270,6 +270,24 @@ def test_filters_drill_from_a_drift_to_its_components(page: Page, own: sl.Catalo
     parts = next(one.value for one in at.dataframe if "wasserstein" in one.value.columns)
     assert parts["part"].sum() == pytest.approx(table["value"].iloc[0])
     assert "filters components" in shown(at)
+
+
+def test_keep_curve_where_episodes_have_no_outcome(page: Page) -> None:
+    at = page("episodes", dataset="reach")
+    at.toggle(key="keep_curve").set_value(True).run()
+    assert not at.exception
+    assert any("no outcome to compare" in one.value for one in at.info)
+
+
+def test_keep_curve_beside_its_baselines(page: Page, own: sl.Catalog) -> None:
+    own.ingest_episodes(resources.data("adroit_door_human") / "episodes.parquet", "door")
+    own.score_episodes("door", metrics=["action_variance_loo", "horizon"], replicates=20)
+    at = page("episodes", own.path, dataset="door")
+    at.toggle(key="keep_curve").set_value(True).run()
+    assert not at.exception
+    curve = next(one.value for one in at.dataframe if "n_kept" in one.value.columns)
+    assert {"random", "shortest", "oracle", "action_variance_loo"} <= set(curve["rule"])
+    assert "episodes report door --keep-curve" in shown(at)
 
 
 def test_episodes_ranks_and_shows_one(page: Page) -> None:
