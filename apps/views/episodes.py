@@ -89,8 +89,15 @@ def _ranked(dataset: str, chosen: str) -> None:
 def _keep_curve(dataset: str) -> None:
     """What keeping the best by each metric would have brought, where the episodes have outcomes that differ."""
     st.header("What keeping fewer would bring", anchor=False)
-    if not st.toggle("Compare rules on the recorded outcomes", key="keep_curve"):
-        st.caption("Each metric beside its baselines: keep the shortest, keep at random, and hindsight.")
+    st.caption(
+        "A metric as a rule of what to keep, judged by the recorded outcomes, beside its baselines: keep the shortest, "
+        "keep at random, and hindsight."
+    )
+    metrics = gateway.rows("page_episode_metrics", dataset=dataset)["metric"].to_list()
+    rule = address.select(
+        "Rule", "rule", ["", *metrics], shown=lambda one: one.replace("_", " ") or "none yet", width=320
+    )
+    if not rule:
         return
     command = ["episodes", "report", dataset, "--keep-curve"]
     try:
@@ -99,9 +106,8 @@ def _keep_curve(dataset: str) -> None:
     except jobs.CommandError as error:
         st.info(plain(str(error)), icon=":material/info:")
         return
-    baselines = ("random", "shortest", "oracle")
-    rules = curve.filter(~pl.col("rule").is_in(baselines))["rule"].unique(maintain_order=True).to_list()
-    rule = address.select("Rule", "rule", rules, shown=lambda one: one.replace("_", " "), width=320)
+    if rule not in curve["rule"].to_list():
+        st.info("This metric has no end that is worse, so it is no rule.", icon=":material/info:")
     below = widgets.chart(
         figures.keep_curve(curve, rule), key=f"keep_{dataset}_{rule}", name=f"{dataset}_keep_curve",
         alt=f"Mean outcome of the episodes of {dataset} that {rule} would keep, beside keeping the shortest, random "

@@ -105,7 +105,8 @@ def _quality(models: pl.DataFrame, name: str) -> None:
     query = f"select model, name, depth_norm, {metric}, label, reason\nfrom filter_layers where {metric} is not null"
     with below:
         widgets.copy_as(cli=["filters", "quality"], sql=query, python=f'cat.sql("""{query}""").pl()')
-    if st.toggle("Count degenerate layers under other thresholds", key="sweep"):
+    choices = {"": "as published", "every": "every combination"}
+    if address.select("Thresholds", "thresholds", list(choices), shown=choices.__getitem__, width=320):
         _sweep()
     if name:
         _model(name)

@@ -247,8 +247,7 @@ def test_pair_tells_why(page: Page, kind: str) -> None:
 
 
 def test_filters_sweep_of_thresholds(page: Page) -> None:
-    at = page("filters", view="quality")
-    at.toggle(key="sweep").set_value(True).run()
+    at = page("filters", view="quality", thresholds="every")
     assert not at.exception
     assert any("layers" in " ".join(one.value.columns) for one in at.dataframe)
     assert "filters quality --sweep" in shown(at)
@@ -273,8 +272,7 @@ def test_filters_drill_from_a_drift_to_its_components(page: Page, own: sl.Catalo
 
 
 def test_keep_curve_where_episodes_have_no_outcome(page: Page) -> None:
-    at = page("episodes", dataset="reach")
-    at.toggle(key="keep_curve").set_value(True).run()
+    at = page("episodes", dataset="reach", rule="action_variance_loo")
     assert not at.exception
     assert any("no outcome to compare" in one.value for one in at.info)
 
@@ -282,8 +280,7 @@ def test_keep_curve_where_episodes_have_no_outcome(page: Page) -> None:
 def test_keep_curve_beside_its_baselines(page: Page, own: sl.Catalog) -> None:
     own.ingest_episodes(resources.data("adroit_door_human") / "episodes.parquet", "door")
     own.score_episodes("door", metrics=["action_variance_loo", "horizon"], replicates=20)
-    at = page("episodes", own.path, dataset="door")
-    at.toggle(key="keep_curve").set_value(True).run()
+    at = page("episodes", own.path, dataset="door", rule="action_variance_loo")
     assert not at.exception
     curve = next(one.value for one in at.dataframe if "n_kept" in one.value.columns)
     assert {"random", "shortest", "oracle", "action_variance_loo"} <= set(curve["rule"])
