@@ -59,7 +59,8 @@ def _rows(name: str, scale: str) -> list[dict[str, Any]]:
         check=False,
     )
     if done.returncode:
-        return [{"failed": done.stderr.strip().splitlines()[-1]}]
+        said = done.stderr.strip().splitlines()
+        return [{"failed": said[-1] if said else f"exit code {done.returncode}"}]
     found: list[dict[str, Any]] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
 
