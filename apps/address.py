@@ -26,16 +26,12 @@ def begin(page: str) -> None:
 
 
 def settle() -> None:
-    """Ends a page run: on entering a page, choices that were defaults go into the URL too.
+    """Ends a page run: a page entered with a bare URL writes its choices there.
 
-    Only on entering: writing in every run would add a step that the browser's Back cannot leave.
+    Only then: every writing adds a step that the browser's Back has to go through.
     """
-    if st.session_state["_entered"]:
-        missing = {
-            k: v for k, v in st.session_state["_chosen"].items() if k not in st.query_params and v != ""
-        }
-        if missing:
-            st.query_params.update(missing)
+    if st.session_state["_entered"] and not st.query_params:
+        st.query_params.update({k: v for k, v in st.session_state["_chosen"].items() if v != ""})
 
 
 def link() -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -59,6 +60,14 @@ def demonstrate(catalog: sl.Catalog, folder: Path) -> None:
     catalog.ingest_episodes(table, "reach")
     catalog.score_episodes("reach")
     catalog.ingest_models([resources.data("cnn_filters") / "sketches.parquet"])
+
+
+@pytest.fixture(autouse=True)
+def main_module() -> Iterator[None]:
+    """Streamlit makes the page the main module; processes started by later tests would run it again."""
+    before = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = before
 
 
 @pytest.fixture(scope="session")
