@@ -152,7 +152,7 @@ def _value_and_null(
         if scale is None:
             # What the test itself compared, so that its null can be read beside a value.
             about = {
-                "distinct_value": float(null[0]),
+                "distinct_value": float(null[0]) if np.isfinite(null[0]) else None,
                 "distinct_null_mean": summary.mean,
                 "distinct_null_q95": summary.q95,
             }

@@ -103,9 +103,9 @@ TRUTHS = {
 @pytest.mark.parametrize("name", list(TRUTHS))
 @pytest.mark.parametrize("t", [0.0, 1.0])
 def test_intervals_cover(name: str, t: float) -> None:
-    """95 % intervals hold the population's value in at least 91 % of samples; at zero they may do so always."""
+    """95 % intervals hold the population's value in at least 93 % of samples; at zero they may do so always."""
     truth, params = TRUTHS[name]
-    d, trials = 4, 200
+    d, trials = 4, 400 if t else 100
     rng = np.random.default_rng(1)
     hits = 0
     for _ in range(trials):
@@ -113,7 +113,7 @@ def test_intervals_cover(name: str, t: float) -> None:
         y[:, 0] += t
         score = shift.compare(x, y, name, permutations=0, **params)
         hits += score.ci_low <= truth(t, d) <= score.ci_high
-    assert hits / trials >= 0.91
+    assert hits / trials >= 0.93
 
 
 @pytest.mark.slow

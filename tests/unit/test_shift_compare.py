@@ -199,3 +199,16 @@ def test_parts_of_a_value_are_kept() -> None:
     probe = shift.compare(X, Y, "classifier_two_sample", permutations=0, confidence=0)
     assert set(probe.parts) == {"auc", "err", "proxy_a"}
     assert probe.value == probe.parts["auc"]
+
+
+def test_infinite_values_stay_out_of_the_parameters_too() -> None:
+    """Shared items on both sides and a category on one only: JSON knows no infinity."""
+    left = np.eye(3)[np.arange(80) % 2]
+    right = np.eye(3)[np.arange(80) % 3]
+    ids = np.arange(40, 120)
+    score = shift.compare(left, right, "kl", ids_x=np.arange(80), ids_y=ids, permutations=19)
+    other = shift.compare(right, left, "kl", ids_x=np.arange(80), ids_y=ids, permutations=19)
+    for one in (score, other):
+        assert all(v is None or not isinstance(v, float) or np.isfinite(v) for v in one.params.values())
+    assert other.value is None
+    assert "infinite" in str(other.note)
