@@ -334,7 +334,8 @@ def object_shares(shares: pl.DataFrame, left: str, right: str, *, most: int = 20
 def against_chance(scores: pl.DataFrame) -> Drawn:
     """Each score beside what chance gives, both as a share of the observed value, so measures share one axis.
 
-    `scores`: label, value, ci_low, ci_high, null_mean, null_q95; rows without a positive value are left out.
+    `scores`: label, value, ci_low, ci_high, null_mean, null_q95, null_quantiles (a list of 21, or null); rows without a
+    positive value are left out.
     """
     import altair as alt
     import polars as pl
@@ -353,7 +354,12 @@ def against_chance(scores: pl.DataFrame) -> Drawn:
         alt.Tooltip("label", title="measure"),
         *(alt.Tooltip(n, title=n.replace("_", " "), format=".3~g") for n in names),
     ]
-    base = alt.Chart(share).encode(y=y, tooltip=tips)
+    base = alt.Chart(share.drop("null_quantiles")).encode(y=y, tooltip=tips)
+    strip = (
+        share.select("label", pl.col("null_quantiles") / pl.col("value"))
+        .explode("null_quantiles")
+        .drop_nulls()
+    )
     chance = base.mark_bar(color=OTHER_COLOUR, opacity=0.35, height=12).encode(
         x=alt.X("zero:Q", title="Share of the observed value (grey: 95 % of random splits stay below)"),
         x2="null_q95_share:Q",
@@ -365,7 +371,9 @@ def against_chance(scores: pl.DataFrame) -> Drawn:
     value = base.mark_point(filled=True, size=110, color=RIGHT_COLOUR, shape="diamond", opacity=1).encode(
         x="value_share:Q"
     )
-    return alt.layer(chance, mean, interval, value).properties(height=70 + 26 * len(share))
+    ticks = alt.Chart(strip).mark_tick(color=OTHER_COLOUR, thickness=1, height=12, opacity=0.8)
+    drawn = ticks.encode(y=y, x=alt.X("null_quantiles:Q"), tooltip=alt.value(None))
+    return alt.layer(chance, drawn, mean, interval, value).properties(height=70 + 26 * len(share))
 
 
 def subset_map(points: pl.DataFrame, *, selected: Sequence[str] = ()) -> Drawn:

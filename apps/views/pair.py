@@ -122,7 +122,7 @@ def _scores(dataset: str, left: str, right: str) -> None:
         return
     if len(tested.filter(pl.col("value").is_not_null())):
         _against_chance(tested, left, right)
-    shown = scores.drop("params", "score_id").select(
+    shown = scores.select(
         "measure", "space", "design", "value", "ci_low", "ci_high", "debiased", "null_mean", "null_q95", "p", "q",
         "n_left", "n_right", "note", "seed", "seconds", "run_id",
     )  # fmt: skip
@@ -162,7 +162,8 @@ def _against_chance(tested: pl.DataFrame, left: str, right: str) -> None:
     )  # fmt: skip
     st.caption(
         "Diamond: observed value. Line: 95 % interval of the population's value, which lies below the observed one "
-        "by its sampling bias. Grey: what chance gives, where it can be told (not where the two share items)."
+        "by its sampling bias. Grey: what chance gives, where it can be told (not where the two share items); thin lines "
+        "cut the random splits into twentieths, the thick one is their mean."
     )
 
 

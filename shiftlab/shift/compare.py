@@ -148,7 +148,7 @@ def _value_and_null(
     if null is not None and test is not None:
         summary, scale = null_of(null[0], null[1:]), null_scale(pair, test)
         found |= _null_columns(summary, scale, found["value"], notes)
-        found["params"] = {"permutations": len(null) - 1}
+        found["params"] = {"permutations": len(null) - 1} | _strip(summary, scale)
         if scale is None:
             # What the test itself compared, so that its null can be read beside a value.
             about = {
@@ -187,6 +187,13 @@ def _unbiased_in_one_pass(pair: Pair) -> bool:
     if not len(shared_rows(pair)[0]):
         return enough
     return enough and pair.spec.name != "kid" and not shared_rows_differ(pair)
+
+
+def _strip(null: Null, scale: float | None) -> dict[str, Any]:
+    """The null as 21 quantiles (0, 5, ... 100 %), to be drawn beside the value."""
+    if scale is None or null.quantiles is None:
+        return {}
+    return {"null_quantiles": [one * scale for one in null.quantiles]}
 
 
 def _null_columns(null: Null, scale: float | None, value: float, notes: list[str]) -> dict[str, Any]:

@@ -17,15 +17,21 @@ Splits = NDArray[np.bool_]
 BUDGET_SECONDS = 60.0  # estimated, so that the number of permutations does not depend on the machine's mood
 FEWEST_PERMUTATIONS = 19
 
+_LEVELS = np.arange(21) / 20
+
 
 @dataclass(frozen=True)
 class Null:
-    """The measure under exchangeable sides: its statistics (B,), and what they say about the observed one."""
+    """The measure under exchangeable sides, summed up, and what it says about the observed value.
+
+    ``quantiles`` are 0, 5, ... 100 % of the statistics, None where one is infinite.
+    """
 
     p: float
     mean: float | None
     q95: float | None
     permutations: int
+    quantiles: tuple[float, ...] | None
 
 
 def permutation_p(observed: float, null: NDArray[np.float64]) -> float:
@@ -52,11 +58,13 @@ def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
 def null_of(observed: float, null: NDArray[np.float64]) -> Null:
     """Summary of a null; an infinite mean or quantile is None."""
     mean, q95 = float(null.mean()), float(np.quantile(null, 0.95, method="higher"))
+    quantiles = tuple(np.quantile(null, _LEVELS, method="higher").tolist())
     return Null(
         permutation_p(observed, null),
         mean if np.isfinite(mean) else None,
         q95 if np.isfinite(q95) else None,
         len(null),
+        quantiles if np.isfinite(mean) else None,
     )
 
 

@@ -120,7 +120,8 @@ where l.subset_id = $left_id and r.subset_id = $right_id;
 select measure, grp as space, coalesce(params ->> 'design', 'pair') as design,
        if(isfinite(value), value, null) as value, debiased, ci_low, ci_high, null_mean, null_q95, p, q,
        if(left_name = $left, n_left, n_right) as n_left, if(left_name = $left, n_right, n_left) as n_right,
-       coalesce(note, if(isfinite(value), null, 'infinite')) as note, seed, seconds, params, run_id, score_id
+       coalesce(note, if(isfinite(value), null, 'infinite')) as note, seed, seconds, params, run_id, score_id,
+       cast(params -> 'null_quantiles' as double[]) as null_quantiles
 from scores
 where dataset = $dataset and ((left_name = $left and right_name = $right) or (left_name = $right and right_name = $left))
 qualify row_number() over (partition by measure, grp, design order by score_id desc) = 1

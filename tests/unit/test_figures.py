@@ -100,10 +100,12 @@ def test_large_matrix_spans_the_values() -> None:
 def test_against_chance_is_a_share_of_the_value() -> None:
     scores = pl.DataFrame(
         {"label": ["a", "b"], "value": [2.0, None], "ci_low": [1.0, None], "ci_high": [3.0, None],
-         "null_mean": [0.2, None], "null_q95": [0.5, None]}
+         "null_mean": [0.2, None], "null_q95": [0.5, None], "null_quantiles": [[0.1, 0.2, 0.6], None]}
     )  # fmt: skip
     drawn = rows_of(figures.against_chance(scores))
-    assert [(row["ci_low_share"], row["null_q95_share"]) for row in drawn] == [(0.5, 0.25)]
+    values = [row for row in drawn if "ci_low_share" in row]
+    assert [(row["ci_low_share"], row["null_q95_share"]) for row in values] == [(0.5, 0.25)]
+    assert [row["null_quantiles"] for row in drawn if "ci_low_share" not in row] == [0.05, 0.1, 0.3]
 
 
 @pytest.mark.parametrize(

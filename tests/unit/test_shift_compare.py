@@ -31,6 +31,10 @@ def test_score_of_clouds(name: str) -> None:
     assert score.p == pytest.approx(1 / 50)
     assert score.null_mean is not None
     assert score.null_mean < score.null_q95 < score.value
+    strip = score.params["null_quantiles"]
+    assert len(strip) == 21
+    assert strip == sorted(strip)
+    assert strip[19] == pytest.approx(score.null_q95)
     assert score.ci_low is not None
     assert score.ci_low < score.ci_high
     assert (score.n_left, score.n_right, score.params["permutations"]) == (80, 90, 49)
