@@ -162,8 +162,8 @@ def _against_chance(tested: pl.DataFrame, left: str, right: str) -> None:
     )  # fmt: skip
     st.caption(
         "Diamond: observed value. Line: 95 % interval of the population's value, which lies below the observed one "
-        "by its sampling bias. Grey: what chance gives, where it can be told (not where the two share items); thin lines "
-        "cut the random splits into twentieths, the thick one is their mean."
+        "by its sampling bias. Grey: what chance gives, where it can be told (not where the two share items); thin "
+        "lines cut the random splits into twentieths, the thick one is their mean."
     )
 
 
