@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import shiftlab.episodes.curate
     import shiftlab.episodes.ingest
     from shiftlab import parallel, vectors
+    from shiftlab.curate import Made
     from shiftlab.filters.ingest import IngestedModel
     from shiftlab.shift.blocks import Blocks
     from shiftlab.shift.score import Score
@@ -141,6 +142,20 @@ class Catalog:
         from shiftlab.episodes import curate
 
         return curate.curate(self.store, dataset, name, curate.Rule(**rule))
+
+    def curate(
+        self, operation: str, name: str, *, replace: bool = False, dry_run: bool = False, **options: Any
+    ) -> Made:
+        """A new subset by one of `curate.OPERATIONS`, with a recipe; see `curate.store_plan` and the operations."""
+        from shiftlab import curate
+        from shiftlab.errors import BadInputError
+
+        if operation not in curate.OPERATIONS:
+            raise BadInputError(
+                f"no operation is called '{operation}'; there are {', '.join(curate.OPERATIONS)}"
+            )
+        plan = curate.OPERATIONS[operation](self.store, **options)
+        return curate.store_plan(self.store, plan, name, replace=replace, dry_run=dry_run)
 
     def matrix(self, measure: str, **options: Any) -> Matrix:
         """All pairs of a class, or of the subsets of a predicate, stored; see `shift.subsets.subset_matrix`."""

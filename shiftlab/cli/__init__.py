@@ -24,6 +24,7 @@ _COMMANDS = {
     "shift": "shiftlab.cli.shift:shift",
     "filters": "shiftlab.cli.filters:filters",
     "episodes": "shiftlab.cli.episodes:episodes",
+    "curate": "shiftlab.cli.curate:curate",
     "measures": "shiftlab.cli.measures:measures",
     "sql": "shiftlab.cli.sql:sql",
     "explore": "shiftlab.cli.explore:explore",

@@ -56,16 +56,26 @@ def classifier_two_sample(x: ArrayLike, y: ArrayLike, folds: int = 5, seed: int 
         raise ValueError(f"folds must be at least 2, not {folds}")
     if min(len(a), len(b)) < folds:
         raise ValueError(f"each side needs at least as many rows as folds: {len(a)} and {len(b)} for {folds}")
+    scores = cross_fitted_scores(a, b, folds, seed)
+    err = (float((scores[0] > 0).mean() + (scores[1] < 0).mean()) + _half_ties(scores)) / 2
+    return TwoSample(area_under_curve(scores[0], scores[1]), err, 2 * (1 - 2 * err))
+
+
+def cross_fitted_scores(a: Floats, b: Floats, folds: int, seed: int) -> list[NDArray[np.float64]]:
+    """Out-of-fold log-odds of side b for the rows of both sides, under equal priors: (n,), (m,).
+
+    The discriminant's assumption is Gaussian sides of one covariance; exp of a score is then p / (1 - p).
+    """
     centre = (a.mean(0, dtype=np.float64) + b.mean(0, dtype=np.float64)) / 2
-    sides = [side.astype(np.float64)[canonical_order(side, seed)] - centre for side in (a, b)]
+    order = [canonical_order(side, seed) for side in (a, b)]
+    sides = [side.astype(np.float64)[at] - centre for side, at in zip((a, b), order, strict=True)]
     fold = [_folds(len(side), folds, seed + i) for i, side in enumerate(sides)]
     scores = [np.empty(len(side)) for side in sides]
     for f in range(folds):
         w, offset = _discriminant(*(side[part != f] for side, part in zip(sides, fold, strict=True)))
-        for side, part, score in zip(sides, fold, scores, strict=True):
-            score[part == f] = side[part == f] @ w - offset
-    err = (float((scores[0] > 0).mean() + (scores[1] < 0).mean()) + _half_ties(scores)) / 2
-    return TwoSample(area_under_curve(scores[0], scores[1]), err, 2 * (1 - 2 * err))
+        for side, part, at, score in zip(sides, fold, order, scores, strict=True):
+            score[at[part == f]] = side[part == f] @ w - offset
+    return scores
 
 
 def area_under_curve(low: NDArray[np.float64], high: NDArray[np.float64]) -> float:

@@ -34,7 +34,7 @@ with scored as (
 )
 select s.class, count(*) as subsets, min(s.n) as smallest, max(s.n) as largest, coalesce(any_value(c.scores), 0) as scores
 from subset s left join scored c on c.dataset = s.dataset and c.class = s.class
-where s.dataset = $dataset and s.kept
+where s.dataset = $dataset and s.kept and s.class is not null
 group by s.class
 order by scores desc, subsets desc, s.class;
 

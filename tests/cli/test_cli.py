@@ -20,6 +20,7 @@ COMMANDS = [
     "shift",
     "filters",
     "episodes",
+    "curate",
     "measures",
     "sql",
     "explore",
@@ -51,7 +52,7 @@ def test_every_command_has_help_with_an_example(cli: Cli, command: list[str]) ->
     done = cli(*command, "--help")
     assert done.returncode == 0
     assert "Usage: shiftlab" in done.stdout
-    groups = [["ingest"], ["subsets"], ["filters"], ["episodes"]]
+    groups = [["ingest"], ["subsets"], ["filters"], ["episodes"], ["curate"]]
     assert command in groups or re.search(r"Example: |Start with: ", done.stdout)
 
 

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "subsets": GROUND | {"readers", "safe_sql", "vectors", "parallel"},
     "shift": GROUND | {"measures", "vectors", "safe_sql", "parallel"},
     "filters": GROUND | {"readers", "measures", "safe_sql", "vectors", "shift", "parallel"},
+    "curate": GROUND | {"measures", "safe_sql", "vectors"},
     "episodes": GROUND | {"readers", "measures", "safe_sql", "vectors", "shift"},
 }
 
