@@ -26,17 +26,17 @@ def test_from_trying_to_exporting(cli: Cli, built: Path) -> None:
         return cli("curate", *words, "--catalog", built / "c")
 
     tried = run("union", "cat(sofa)", "cat(bed)", "--name", "indoors", "--dry-run")
-    assert "'indoors' would hold 3 items" in tried.stderr
+    assert "'indoors' would hold 5 items" in tried.stderr
     assert run("list").stdout.count("\n") == 1
     made = run("union", "cat(sofa)", "cat(bed)", "--name", "indoors")
-    assert made.stdout.splitlines() == ["part,items,reason,example", "kept,3,in one of the subsets,"]
+    assert made.stdout.splitlines() == ["part,items,reason,example", "kept,5,in one of the subsets,"]
     assert "is there already" in run("union", "cat(sofa)", "cat(bed)", "--name", "indoors").stderr
     parts = run("group-split", "--dataset", "s", "--by", "split", "--shares", "0.6,0.4", "--name", "sides")
     assert "'sides(train)' holds 3 items" in parts.stderr
     assert run("list", "--format", "csv").stdout.count("\n") == 4
     assert "sides" not in run("show", "indoors").stdout
     assert run("export", "indoors", "--to", "parquet", "-o", built / "in.parquet").returncode == 0
-    assert pl.read_parquet(built / "in.parquet")["item"].to_list() == ["1", "2", "3"]
+    assert pl.read_parquet(built / "in.parquet")["item"].to_list() == ["1", "2", "3", "5", "6"]
     check = cli("--catalog", built / "c", "check")
     assert check.returncode == 0
 
