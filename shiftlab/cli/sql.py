@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,9 @@ import click
 from shiftlab.cli.settings import Settings, common
 
 _GRACE_SECONDS = 1.0
+_HEADROOM_BYTES = (
+    3 << 30
+)  # above what the process has mapped: DuckDB's own limit, its threads, and the result
 
 
 @click.command(epilog='Example: shiftlab sql "from subsets where class = $c order by n desc" -p c=cat')
@@ -65,7 +70,7 @@ def sql(
         return
     if limit is None and sys.stdout.isatty():
         limit = 1000
-    with _deadline(timeout):
+    with _deadline(timeout), _memory():
         result = safe_sql.query(store, text, values, limit=limit, timeout=timeout, explain=explain)
     if explain:
         for _, plan in result.rows():
@@ -118,3 +123,23 @@ class _deadline:
         sys.stderr.write(f"shiftlab: the query ran longer than {seconds:g} s and was stopped; narrow it\n")
         sys.stderr.flush()
         os._exit(124)
+
+
+@contextmanager
+def _memory() -> Iterator[None]:
+    """A bound on this process's memory: what one function call allocates heeds no limit of DuckDB's."""
+    try:
+        import resource
+
+        mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):  # no such bound on this system
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    allowed = mapped + _HEADROOM_BYTES
+    if before[0] == resource.RLIM_INFINITY or before[0] > allowed:
+        resource.setrlimit(resource.RLIMIT_AS, (allowed, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
