@@ -13,7 +13,7 @@ import widgets
 from shiftlab.errors import ShiftLabError
 
 _HERE = Path(__file__).parent
-_WITHOUT_CATALOG = ("measures",)
+_WITHOUT_CATALOG = ("measures", "cards")
 
 
 # The folder of the pages must not be called "pages": Streamlit would serve its files by itself to whoever opens
@@ -59,6 +59,12 @@ def _pages() -> dict[str, list[st.Page]]:
             _page("episodes", "Episodes", "smart_toy", "Scores of demonstrations, ranked with their doubt."),
         ],
         "Work": [
+            _page(
+                "cards",
+                "Data cards",
+                "description",
+                "Where data come from, what for, what is wrong.",
+            ),
             _page("sql", "SQL console", "terminal", "One SELECT over the catalog, read-only, within limits."),
             _page("runs", "Runs and jobs", "history", "What was done to the catalog, and what is running."),
         ],

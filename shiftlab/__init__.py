@@ -18,13 +18,24 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from shiftlab import episodes, filters, measures, shift, subsets
+    from shiftlab import cards, curate, episodes, filters, measures, shift, subsets
     from shiftlab.api import Catalog, open
 
-_SUBMODULES = ("episodes", "filters", "measures", "shift", "subsets")
+_SUBMODULES = ("cards", "curate", "episodes", "filters", "measures", "shift", "subsets")
 _PUBLIC = {"open": "shiftlab.api", "Catalog": "shiftlab.api"}
 
-__all__ = ["Catalog", "__version__", "episodes", "filters", "measures", "open", "shift", "subsets"]
+__all__ = [
+    "Catalog",
+    "__version__",
+    "cards",
+    "curate",
+    "episodes",
+    "filters",
+    "measures",
+    "open",
+    "shift",
+    "subsets",
+]
 
 
 def __getattr__(name: str) -> Any:

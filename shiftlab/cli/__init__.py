@@ -30,6 +30,7 @@ _COMMANDS = {
     "explore": "shiftlab.cli.explore:explore",
     "runs": "shiftlab.cli.runs:runs",
     "check": "shiftlab.cli.check:check",
+    "cards": "shiftlab.cli.cards:cards",
     "completion": "shiftlab.cli.completion:completion",
 }
 

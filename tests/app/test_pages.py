@@ -12,7 +12,19 @@ import shiftlab as sl
 from shiftlab import resources, safe_sql
 from tests.app.conftest import CONTEXTS, Page, shown
 
-PAGES = ("home", "subsets", "shift", "pair", "items", "measures", "sql", "runs", "filters", "episodes")
+PAGES = (
+    "home",
+    "subsets",
+    "shift",
+    "pair",
+    "items",
+    "measures",
+    "sql",
+    "runs",
+    "filters",
+    "episodes",
+    "cards",
+)
 ODD = f"cat({CONTEXTS[2]})"
 SUBSETS = {f"cat({one})" for one in (*CONTEXTS, "lamp")}
 
@@ -47,8 +59,8 @@ def test_filled(page: Page, name: str) -> None:
 def test_states_say_what_to_do(page: Page, states: dict[str, Path], name: str, state: str, told: str) -> None:
     at = page(name, states[state])
     assert not at.exception
-    if name == "measures":
-        assert "mmd" in str(at.dataframe[0].value)
+    if name in ("measures", "cards"):
+        assert {"measures": "mmd", "cards": "coco14_image_labels"}[name] in str(at.dataframe[0].value)
     elif state == "empty" and name in OWN_WORDS:
         assert OWN_WORDS[name] in shown(at)
     else:

@@ -26,6 +26,7 @@ COMMANDS = [
     "explore",
     "runs",
     "check",
+    "cards",
     "completion",
 ]
 
@@ -52,7 +53,7 @@ def test_every_command_has_help_with_an_example(cli: Cli, command: list[str]) ->
     done = cli(*command, "--help")
     assert done.returncode == 0
     assert "Usage: shiftlab" in done.stdout
-    groups = [["ingest"], ["subsets"], ["filters"], ["episodes"], ["curate"]]
+    groups = [["ingest"], ["subsets"], ["filters"], ["episodes"], ["curate"], ["cards"]]
     assert command in groups or re.search(r"Example: |Start with: ", done.stdout)
 
 
