@@ -7,9 +7,19 @@ valid input without a value raises `UndefinedMeasureError`; NaN is never returne
 
 from __future__ import annotations
 
+from shiftlab.measures.behaviour import (
+    BoundaryShift,
+    Flips,
+    boundary_shift,
+    flip_rate,
+    prediction_consistency,
+)
+from shiftlab.measures.blocks import BlockShift, block_sensitivity, task_similarity, weight_shift
 from shiftlab.measures.classifier import TwoSample, classifier_two_sample
+from shiftlab.measures.continual import Forgetting, Novelty, forget_ratio, forgetting, subspace_novelty
 from shiftlab.measures.distances import median_gamma
 from shiftlab.measures.diversity import vendi_score
+from shiftlab.measures.effects import EffectCorrelation, effect_correlation
 from shiftlab.measures.energy import energy_distance, energy_distance_sq
 from shiftlab.measures.entropic import SinkhornSolution, sinkhorn, sinkhorn_divergence
 from shiftlab.measures.gaussian import (
@@ -46,7 +56,9 @@ from shiftlab.measures.neighbours import (
     precision_recall_coverage,
 )
 from shiftlab.measures.one_dimensional import amplitude_spectrum, kolmogorov_smirnov, wasserstein_1d
+from shiftlab.measures.paired import PairedShift, ShiftRecovery, paired_shift, shift_recovery
 from shiftlab.measures.permutation import PermutationTest, permutation_test
+from shiftlab.measures.policies import dynamics_error, policy_kl
 from shiftlab.measures.registry import Measure, available, get
 from shiftlab.measures.sliced import max_sliced_wasserstein, sliced_wasserstein
 from shiftlab.measures.transport import TransportPlan, transport_gate, transport_plan, wasserstein
@@ -58,13 +70,21 @@ from shiftlab.measures.unbalanced import (
 )
 
 __all__ = [
+    "BlockShift",
+    "BoundaryShift",
     "Coverage",
+    "EffectCorrelation",
+    "Flips",
+    "Forgetting",
     "GaussianShift",
     "LabelShift",
     "Measure",
     "NearestResidual",
+    "Novelty",
+    "PairedShift",
     "PermutationTest",
     "ShiftParts",
+    "ShiftRecovery",
     "SinkhornSolution",
     "TransportPlan",
     "TwoSample",
@@ -72,11 +92,18 @@ __all__ = [
     "UndefinedMeasureError",
     "amplitude_spectrum",
     "available",
+    "block_sensitivity",
+    "boundary_shift",
     "chi_squared",
     "classifier_two_sample",
     "decompose_shift",
+    "dynamics_error",
+    "effect_correlation",
     "energy_distance",
     "energy_distance_sq",
+    "flip_rate",
+    "forget_ratio",
+    "forgetting",
     "gaussian_wasserstein",
     "gaussian_wasserstein_moments",
     "gaussian_wasserstein_parts",
@@ -96,15 +123,21 @@ __all__ = [
     "mmd_sq",
     "nearest_residual",
     "overlap",
+    "paired_shift",
     "partial_wasserstein",
     "permutation_test",
+    "policy_kl",
     "precision_recall_coverage",
     "precision_under_prior",
+    "prediction_consistency",
     "psi",
+    "shift_recovery",
     "sinkhorn",
     "sinkhorn_divergence",
     "sliced_wasserstein",
+    "subspace_novelty",
     "symmetric_kl",
+    "task_similarity",
     "total_variation",
     "transport_gate",
     "transport_plan",
@@ -112,4 +145,5 @@ __all__ = [
     "vendi_score",
     "wasserstein",
     "wasserstein_1d",
+    "weight_shift",
 ]
