@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from shiftlab import cards, curate, episodes, filters, measures, shift, subsets
+    from shiftlab import cards, curate, episodes, filters, measures, paired, shift, subsets
     from shiftlab.api import Catalog, open
 
-_SUBMODULES = ("cards", "curate", "episodes", "filters", "measures", "shift", "subsets")
+_SUBMODULES = ("cards", "curate", "episodes", "filters", "measures", "paired", "shift", "subsets")
 _PUBLIC = {"open": "shiftlab.api", "Catalog": "shiftlab.api"}
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "filters",
     "measures",
     "open",
+    "paired",
     "shift",
     "subsets",
 ]

@@ -14,9 +14,11 @@ from shiftlab import __version__, safe_sql
 from shiftlab.catalog import Store
 
 if TYPE_CHECKING:
+    import polars as pl
+
     import shiftlab.episodes.curate
     import shiftlab.episodes.ingest
-    from shiftlab import parallel, vectors
+    from shiftlab import paired, parallel, vectors
     from shiftlab.curate import Made
     from shiftlab.filters.ingest import IngestedModel
     from shiftlab.shift.blocks import Blocks
@@ -77,6 +79,20 @@ class Catalog:
 
         return vectors.ingest_vectors(self.store, path, dataset, space, **options)
 
+    def ingest_labels(self, path: str | Path, dataset: str, scheme: str, **options: Any) -> paired.Ingested:
+        """Labels of items; see `paired.ingest_labels`."""
+        from shiftlab import paired
+
+        return paired.ingest_labels(self.store, path, dataset, scheme, **options)
+
+    def ingest_predictions(
+        self, path: str | Path, dataset: str, model: str, **options: Any
+    ) -> paired.Ingested:
+        """Predicted labels of items at a stage; see `paired.ingest_predictions`."""
+        from shiftlab import paired
+
+        return paired.ingest_predictions(self.store, path, dataset, model, **options)
+
     def ingest_models(
         self,
         paths: str | Path | Sequence[str | Path],
@@ -120,6 +136,30 @@ class Catalog:
 
         names = [measure] if isinstance(measure, str) else measure
         return subsets.compare_subsets(self.store, left, right, space=space, measures=names, **options)
+
+    def compare_stages(self, dataset: str, space: str | None = None, **options: Any) -> pl.DataFrame:
+        """Two stages of a vector space, item by item, stored; see `paired.compare_stages`."""
+        from shiftlab import paired
+
+        return paired.compare_stages(self.store, dataset, space, **options)
+
+    def compare_predictions(self, dataset: str, model: str, **options: Any) -> pl.DataFrame:
+        """Predictions of a model at two stages, stored; see `paired.compare_predictions`."""
+        from shiftlab import paired
+
+        return paired.compare_predictions(self.store, dataset, model, **options)
+
+    def consistency(self, dataset: str, model: str) -> dict[str, Any]:
+        """Agreement of all stages of a model, stored; see `paired.predictions.consistency`."""
+        from shiftlab.paired import predictions
+
+        return predictions.consistency(self.store, dataset, model)
+
+    def compare_checkpoints(self, before: str | Path, after: str | Path) -> pl.DataFrame:
+        """Two checkpoints of a network, tensor by tensor, stored; see `paired.compare_checkpoints`."""
+        from shiftlab import paired
+
+        return paired.compare_checkpoints(self.store, before, after)
 
     def ingest_episodes(
         self, path: str | Path, dataset: str, *, progress: Callable[[str], None] = _silent, **options: Any

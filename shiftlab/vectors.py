@@ -130,9 +130,10 @@ def load(store: Store, dataset: str, space: str | None = None, stage: str = BASE
         chosen = [row for row in spaces if row[1] == (space or names[0]) and row[2] == stage]
         if not chosen:
             stages = ", ".join(f"{row[1]} ({row[2]})" for row in spaces)
+            near = "" if space is None or space in names else nearest(space, names)
             raise NotFoundError(
-                f"dataset '{dataset}' has no space '{space}' with stage '{stage}'"
-                + (nearest(space or "", names) or f"; it has {stages}")
+                f"dataset '{dataset}' has no space '{space or names[0]}' with stage '{stage}'"
+                + (near or f"; it has {stages}")
             )
         files = con.execute(
             "select file, ids_file from vector_file where space_id = $1 order by file", [chosen[0][0]]
@@ -157,10 +158,11 @@ def _mapped(path: Path) -> np.ndarray:
 
 def _refuse_non_finite(matrix: np.ndarray, path: Path) -> None:
     for start in range(0, len(matrix), _ROWS_PER_BLOCK):
-        bad = ~np.isfinite(matrix[start : start + _ROWS_PER_BLOCK]).all(1)
+        with np.errstate(over="ignore"):  # 1e39 is a number that float32, as vectors are stored, has not
+            bad = ~np.isfinite(matrix[start : start + _ROWS_PER_BLOCK].astype(np.float32, copy=False)).all(1)
         if bad.any():
             raise BadInputError(
-                f"{path.name}: the vector in row {start + int(bad.argmax())} holds NaN or infinity; "
+                f"{path.name}: the vector in row {start + int(bad.argmax())} holds NaN or infinity in float32; "
                 "leave such rows out or mend them"
             )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from shiftlab.cli import LazyGroup
@@ -16,7 +18,7 @@ from shiftlab.cli.settings import Settings, common
     },
 )
 def ingest() -> None:
-    """Bring annotations, vectors and trained networks into the catalog."""
+    """Bring annotations, vectors, labels, predictions, networks and demonstrations into the catalog."""
 
 
 @ingest.command(epilog="Example: shiftlab ingest images instances_train2017.json --dataset coco")
@@ -94,3 +96,39 @@ def vectors(
         settings.say(f"{done.averaged:,} further vectors of the same ids were averaged into them")
     if done.unknown_ids:
         settings.say(f"{done.unknown_ids:,} rows were left out: their ids are no items of '{dataset}'")
+
+
+@ingest.command(epilog="Example: shiftlab ingest labels truth.csv --dataset coco --scheme truth")
+@common
+@click.argument("file", type=click.Path())
+@click.option("--dataset", required=True, help="Dataset whose items the labels are about.")
+@click.option("--scheme", required=True, help="Name of the labels: split, author, truth ...")
+@click.option("--column", default="label", show_default=True, help="Column with the labels.")
+@click.option("--skip-unknown", is_flag=True, help="Leave out ids that the dataset does not have.")
+def labels(settings: Settings, file: str, dataset: str, **options: Any) -> None:
+    """Labels of items: .csv, .tsv or .parquet with a column of ids (item, image_id ...)."""
+    _said(settings, file, settings.open(create=True).ingest_labels(file, dataset, **options))
+
+
+@ingest.command(
+    epilog="Example: shiftlab ingest predictions tuned.csv --dataset coco --model clip --stage tuned"
+)
+@common
+@click.argument("file", type=click.Path())
+@click.option("--dataset", required=True, help="Dataset whose items were predicted.")
+@click.option("--model", required=True, help="Name of the model.")
+@click.option("--stage", default="base", show_default=True, help="State of the model or view of the items.")
+@click.option("--column", default="label", show_default=True, help="Column with the predicted labels.")
+@click.option("--skip-unknown", is_flag=True, help="Leave out ids that the dataset does not have.")
+def predictions(settings: Settings, file: str, dataset: str, **options: Any) -> None:
+    """Predicted labels of items, with the column prob if there is one: .csv, .tsv or .parquet."""
+    _said(settings, file, settings.open(create=True).ingest_predictions(file, dataset, **options))
+
+
+def _said(settings: Settings, file: str, done: Any) -> None:
+    if done.already_there:
+        settings.say(f"{file} is in '{done.dataset}' already: nothing to do")
+        return
+    settings.say(f"{done.rows:,} {done.what} -> '{done.dataset}'")
+    if done.unknown_ids:
+        settings.say(f"{done.unknown_ids:,} rows were left out: their ids are no items of '{done.dataset}'")

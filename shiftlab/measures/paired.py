@@ -57,7 +57,8 @@ def paired_shift(
     """Shift from z0 (n, d) to z1 (n, d), row i of both being item i; with ``groups`` (n,), that of every group.
 
     A modality gap is the difference of two groups' mean_norm. Zero means that no item moved; ratios are then None.
-    The mean cosine keeps orthogonal pairs and costs O(nd). ValueError for bad clouds or unequal numbers of rows. Source: Khayatan et al. (2025), eq. for concept shift.
+    The mean cosine keeps orthogonal pairs and costs O(nd). ValueError for bad clouds or unequal numbers of rows.
+    Source: Khayatan et al. (2025), concept shift.
     """
     a, b = _paired(z0, z1)
     if groups is None:

@@ -18,24 +18,30 @@ from shiftlab.readers.weights_state import StateTensor, state_layers
 
 def read(path: Path) -> Iterator[LayerItem]:
     """Yield a layer for each 4-D array; raises BadInputError for object arrays, truncation and bombs."""
+    yield from state_layers(path, tensors(path), None)
+
+
+def tensors(path: Path) -> list[StateTensor]:
+    """Every array of the file, read when asked for; raises as `read` does."""
     with path.open("rb") as stream:
         if stream.read(6) == b"\x93NUMPY":
             stream.seek(0)
             dtype, shape = _header(stream, path, path.stem)
-            tensor = StateTensor(
-                path.stem, shape, str(dtype), lambda: _array(path, path.stem, path.read_bytes())
-            )
-            yield from state_layers(path, [tensor], None)
-            return
+            load = partial(_whole, path)
+            return [StateTensor(path.stem, shape, str(dtype), load)]
     archive = checked_archive(path)
-    tensors = []
+    found = []
     for name in archive.namelist():
         if not name.endswith(".npy"):
             raise BadInputError(f"{path}: entry {name!r} of the archive is no NumPy array")
         dtype, shape = _header(io.BytesIO(read_entry(archive, path, name)), path, name[:-4])
-        load = partial(_entry, archive, path, name)
-        tensors.append(StateTensor(name[:-4], shape, str(dtype), load))
-    yield from state_layers(path, tensors, None)
+        entry = partial(_entry, archive, path, name)
+        found.append(StateTensor(name[:-4], shape, str(dtype), entry))
+    return found
+
+
+def _whole(path: Path) -> np.ndarray:
+    return _array(path, path.stem, path.read_bytes())
 
 
 def _entry(archive: zipfile.ZipFile, path: Path, name: str) -> np.ndarray:

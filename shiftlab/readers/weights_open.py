@@ -12,6 +12,7 @@ from typing import Literal
 
 from shiftlab.errors import BadInputError
 from shiftlab.readers.weights_record import LayerItem, checked_archive
+from shiftlab.readers.weights_state import StateTensor
 
 Format = Literal["safetensors", "torch", "tfjs", "npz", "onnx", "keras", "tflite"]
 
@@ -20,6 +21,7 @@ SUFFIXES = {
     ".npy": "npz", ".onnx": "onnx", ".h5": "keras", ".hdf5": "keras", ".keras": "keras", ".tflite": "tflite",
 }  # fmt: skip
 _SNIFF = 64
+_NAMED = ("safetensors", "torch", "npz")
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,17 @@ def read_layers(file: WeightFile, *, external_data: bool = False) -> Iterator[La
         yield from module.read(file.path, external_data=external_data)
     else:
         yield from module.read(file.path)
+
+
+def read_tensors(file: WeightFile) -> list[StateTensor]:
+    """Every named tensor of a safetensors, torch or npz file, read when asked for.
+
+    Raises BadInputError for other formats, which do not name their weights alike, and as `read_layers` does.
+    """
+    if file.format not in _NAMED:
+        raise BadInputError(f"{file.path}: tensors by name come from {', '.join(_NAMED)}, not {file.format}")
+    found: list[StateTensor] = import_module(f"shiftlab.readers.weights_{file.format}").tensors(file.path)
+    return found
 
 
 def find_models(folder: Path) -> list[Path]:

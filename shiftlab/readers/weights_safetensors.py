@@ -29,6 +29,16 @@ def read(path: Path) -> Iterator[LayerItem]:
     Raises BadInputError for a header that is no JSON, offsets that overlap, leave gaps or overrun the file,
     lengths that do not fit shape and type, and types that are not known.
     """
+    found, axis_order = _tensors(path)
+    yield from state_layers(path, found, axis_order)
+
+
+def tensors(path: Path) -> list[StateTensor]:
+    """Every tensor of the file, read when asked for; raises as `read` does."""
+    return _tensors(path)[0]
+
+
+def _tensors(path: Path) -> tuple[list[StateTensor], str | None]:
     header, start, data = _open(path)
     metadata = header.pop("__metadata__", None) or {}
     axis_order = _AXES.get(metadata.get("format", "")) if isinstance(metadata, dict) else None
@@ -42,11 +52,11 @@ def read(path: Path) -> Iterator[LayerItem]:
             return (values.astype("<u4") << 16).view("<f4")
         return values
 
-    tensors = [
+    found = [
         StateTensor(name, shape, dtype.lower(), partial(load, name))
         for name, (dtype, shape, _, _) in spans.items()
     ]
-    yield from state_layers(path, tensors, axis_order)
+    return found, axis_order
 
 
 def _open(path: Path) -> tuple[dict[str, Any], int, np.ndarray]:

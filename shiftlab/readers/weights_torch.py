@@ -29,17 +29,29 @@ def read(path: Path) -> Iterator[LayerItem]:
     Raises BadInputError for every global off the allow-list (whole pickled modules, TorchScript, malware):
     nothing of the file is ever run. Also for truncated storages and strides that leave them.
     """
+    found, skipped = _tensors(path)
+    yield from skipped
+    yield from state_layers(path, found, "OIHW")
+
+
+def tensors(path: Path) -> list[StateTensor]:
+    """Every tensor of the checkpoint but the state of an optimiser, read when asked for; raises as `read` does."""
+    return _tensors(path)[0]
+
+
+def _tensors(path: Path) -> tuple[list[StateTensor], list[SkippedLayer]]:
     with path.open("rb") as stream:
         is_zip = stream.read(4) == b"PK\x03\x04"
     content, storage = _open_zip(path) if is_zip else _open_legacy(path)
-    tensors: list[StateTensor] = []
+    found: list[StateTensor] = []
+    skipped: list[SkippedLayer] = []
     for name, value in _walk(content, "", 0, set()):
         if isinstance(value, SkippedLayer):
-            yield value
+            skipped.append(value)
         else:
             load = partial(_materialise, path, name, value, storage)
-            tensors.append(StateTensor(name, value.shape, value.dtype, load))
-    yield from state_layers(path, tensors, "OIHW")
+            found.append(StateTensor(name, value.shape, value.dtype, load))
+    return found, skipped
 
 
 def _walk(value: Any, name: str, depth: int, seen: set[int]) -> Iterator[Named]:

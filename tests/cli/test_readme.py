@@ -36,6 +36,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     np.save(folder / "clip.npy", rng.normal(size=(280, 16)))
     shutil.copyfile(resources.data("adroit_door_human") / "episodes.parquet", folder / "door.parquet")
+    for stage, share in (("base", 2), ("tuned", 3)):
+        lines = (f"{i:012d},{int(i % share == 0)}" for i in range(280))
+        (folder / f"{stage}.csv").write_text("item,label\n" + "\n".join(lines) + "\n")
     (folder / "weights").mkdir()
     for name in ("a", "b"):
         np.savez(folder / "weights" / f"{name}.npz", **{"conv1.weight": rng.normal(size=(64, 32, 3, 3))})

@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "shift": GROUND | {"measures", "vectors", "safe_sql", "parallel"},
     "filters": GROUND | {"readers", "measures", "safe_sql", "vectors", "shift", "parallel"},
     "curate": GROUND | {"measures", "safe_sql", "vectors"},
+    "paired": GROUND | {"measures", "readers", "shift", "vectors"},
     "cards": GROUND | {"shift"},
     "episodes": GROUND | {"readers", "measures", "safe_sql", "vectors", "shift"},
 }
