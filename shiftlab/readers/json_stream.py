@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+import numpy as np
+
 from shiftlab.errors import BadInputError
 
 T = TypeVar("T")
+MAX_DEPTH = 64
 
 
 def members(path: Path, *, what: str) -> Iterator[tuple[str, Any]]:
@@ -51,7 +55,7 @@ class _Keys:
 
         return Noting
 
-    def unique(self, records: Iterator[T], file: IO[bytes]) -> Iterator[T]:
+    def unique(self, records: Iterator[T], file: _Shallow) -> Iterator[T]:
         for record in records:
             if self.repeated:
                 raise BadInputError(
@@ -61,8 +65,51 @@ class _Keys:
             yield record
 
 
+class _Shallow:
+    """A file that refuses JSON nested deeper than `MAX_DEPTH`, as it is read.
+
+    The parser spells out the way to every value, so its time grows with the square of the depth.
+    """
+
+    _OTHERS = bytes(set(range(256)) - set(b'"{}[]'))
+    _STEPS = np.zeros(256, np.int64)
+    _STEPS[list(b"{[")] = 1
+    _STEPS[list(b"}]")] = -1
+
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
+        self.path, self.file = path, file
+        self.depth = 0
+        self.in_text = 0  # 1 if the last block ended inside a text
+        self.half = b""  # a backslash that waits for what it escapes
+
+    def read(self, size: int = -1) -> bytes:
+        block = self.file.read(size)
+        self._look(block)
+        return block
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def _look(self, block: bytes) -> None:
+        text, self.half = self.half + block, b""
+        if b"\\" in text:
+            if (len(text) - len(text.rstrip(b"\\"))) % 2:
+                text, self.half = text[:-1], b"\\"
+            text = re.sub(rb"\\.", b"", text, flags=re.DOTALL)
+        marks = np.frombuffer(text.translate(None, self._OTHERS), np.uint8)
+        if not len(marks):
+            return
+        inside = (np.cumsum(marks == ord('"')) + self.in_text) & 1
+        depths = self.depth + np.cumsum(self._STEPS[marks] * (1 - inside))
+        self.in_text, self.depth = int(inside[-1]), int(depths[-1])
+        if depths.max() > MAX_DEPTH:
+            raise BadInputError(
+                f"{self.path.name}: JSON nested deeper than {MAX_DEPTH} levels before byte {self.tell():,}"
+            )
+
+
 @contextmanager
-def _opened(path: Path, opening: bytes, what: str) -> Iterator[IO[bytes]]:
+def _opened(path: Path, opening: bytes, what: str) -> Iterator[_Shallow]:
     try:
         file = path.open("rb")
     except OSError as error:
@@ -83,11 +130,11 @@ def _opened(path: Path, opening: bytes, what: str) -> Iterator[IO[bytes]]:
                 f"which starts with {opening.decode()!r}"
             )
         file.seek(start)
-        yield file
+        yield _Shallow(path, file)
 
 
 @contextmanager
-def _explained(path: Path, file: IO[bytes], what: str) -> Iterator[None]:
+def _explained(path: Path, file: _Shallow, what: str) -> Iterator[None]:
     import ijson
 
     try:
