@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shiftlab.errors import BadInputError
+from shiftlab.readers.weights_record import checked_archive
 
 if TYPE_CHECKING:
     import polars as pl
 
+# What numpy raises for headers and archives that are none.
+_NO_ARRAY = (ValueError, KeyError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+             NotImplementedError, MemoryError, OverflowError)  # fmt: skip
 ID_NAMES = ("image_id", "item", "item_id", "external_id", "id", "ids")
 
 
@@ -69,7 +75,7 @@ def _npy(path: Path, ids: str | None) -> VectorFile:
 def _load_array(path: Path) -> Any:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
+    except _NO_ARRAY as error:
         raise BadInputError(f"{path.name} is no plain array file: {error}") from error
 
 
@@ -96,11 +102,12 @@ def _ids_of_file(ids: str) -> np.ndarray:
 
 
 def _npz(path: Path, ids: str | None) -> VectorFile:
+    checked_archive(path).close()
     archive = _load_array(path)
     try:
         with archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, zipfile.BadZipFile) as error:
+    except _NO_ARRAY as error:
         raise BadInputError(f"{path.name} is no archive of plain arrays: {error}") from error
     named = ids or next((name for name in ID_NAMES if name in arrays), None)
     if named is None or named not in arrays:
