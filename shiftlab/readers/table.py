@@ -65,6 +65,11 @@ def _load(path: Path) -> pl.DataFrame:
         ) from error
     if frame.is_empty():
         raise BadInputError(f"{path.name} has no rows")
+    for name, kind in frame.schema.items():
+        if kind.is_nested() or kind in (pl.Binary, pl.Object):
+            raise BadInputError(
+                f"{path.name}: column '{name}' is of type {kind}; expected texts and numbers: leave the column out"
+            )
     return frame
 
 
