@@ -172,10 +172,11 @@ def _tasks(path: Path, problems: list[Problem]) -> dict[int, str]:
             int(row["task_index"]): str(row["task"]) for row in rows if "task" in row and "task_index" in row
         }
     if table.is_file():
-        frame = pl.read_parquet(inside(path, table))
+        frame = _metadata(inside(path, table))
         text = [name for name, kind in frame.schema.items() if kind == pl.String]
         if text and "task_index" in frame.columns:
-            return {int(at): str(task) for at, task in frame.select("task_index", text[0]).rows()}
+            named = _as_numbers(frame, table, "task_index").select("task_index", text[0]).drop_nulls()
+            return {int(at): str(task) for at, task in named.rows()}
     problems.append(Problem("no list of tasks", "meta/tasks", "episodes have no task text"))
     return {}
 
@@ -206,13 +207,20 @@ def _episodes(path: Path, problems: list[Problem]) -> pl.DataFrame | None:
     if not files:
         problems.append(Problem("no list of episodes", "meta/episodes", "lengths cannot be compared"))
         return None
-    frame = pl.concat(
-        [pl.read_parquet(inside(path, file), columns=["episode_index", "tasks", "length"]) for file in files]
-    )
+    wanted = ["episode_index", "tasks", "length"]
+    parts = [
+        _as_numbers(_metadata(inside(path, file), wanted), file, "episode_index", "length") for file in files
+    ]
+    try:
+        frame = pl.concat(parts).with_columns(pl.col("tasks").cast(pl.List(pl.String)))
+    except pl.exceptions.PolarsError as error:
+        raise BadInputError(
+            f"cannot read meta/episodes, column 'tasks': {' '.join(str(error).split())[:200]}"
+        ) from error
     return frame.select(
-        pl.col("episode_index").cast(pl.Int64),
-        pl.col("length").cast(pl.Int64),
-        stated_task=pl.col("tasks").cast(pl.List(pl.String)).list.join("; "),
+        "episode_index",
+        "length",
+        stated_task=pl.col("tasks").list.join("; "),
     ).unique("episode_index", maintain_order=True)
 
 
@@ -258,3 +266,23 @@ def _compare_totals(info: dict[str, Any], data: EpisodeData, problems: list[Prob
 
 def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and value > 0 else None
+
+
+def _metadata(file: Path, columns: list[str] | None = None) -> pl.DataFrame:
+    import polars as pl
+
+    try:
+        return pl.read_parquet(file, columns=columns)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise BadInputError(f"cannot read {file.name}: {' '.join(str(error).split())[:200]}") from error
+
+
+def _as_numbers(frame: pl.DataFrame, file: Path, *names: str) -> pl.DataFrame:
+    import polars as pl
+
+    try:
+        return frame.with_columns(pl.col(names).cast(pl.Int64))
+    except pl.exceptions.PolarsError as error:
+        raise BadInputError(
+            f"{file.name}: {' and '.join(names)} must be whole numbers: {' '.join(str(error).split())[:200]}"
+        ) from error

@@ -68,6 +68,8 @@ def _shard(path: Path, name: Any) -> Path:
         raise BadInputError(f"{path}: the shard {name!r} lies outside the model's folder; refused")
     if not target.is_file():
         raise BadInputError(f"{path}: the shard {name!r} is missing")
+    if not target.stat().st_size:
+        raise BadInputError(f"{path}: the shard {name!r} is empty")
     return target
 
 
