@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import shiftlab.episodes.curate
     import shiftlab.episodes.ingest
-    from shiftlab import paired, parallel, vectors
+    from shiftlab import paired, parallel, subsets, vectors
     from shiftlab.curate import Made
     from shiftlab.filters.ingest import IngestedModel
     from shiftlab.shift.blocks import Blocks
@@ -58,6 +58,19 @@ class Catalog:
 
     def __repr__(self) -> str:
         return f"Catalog({str(self.path)!r}, generation {self.store.generation()}, shiftlab {__version__})"
+
+    def _repr_html_(self) -> str:
+        from shiftlab import notebook, queries
+
+        with self.store.read() as con:
+            facts = con.sql(queries.sql("page_facts")).pl().row(0, named=True)
+        return notebook.facts(repr(self), facts)
+
+    def subset(self, name: str, dataset: str | None = None) -> subsets.Subset:
+        """A subset as an object: its facts, and its items as polars, Arrow, numpy or pandas."""
+        from shiftlab import subsets
+
+        return subsets.load(self.store, name, dataset)
 
     def sql(
         self, query: str, params: Mapping[str, Any] | None = None, *, limit: int | None = None

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from shiftlab import notebook
 from shiftlab.catalog import Store
 from shiftlab.errors import BadInputError, ShiftLabError, TimeLimitError
 
@@ -45,6 +46,20 @@ class Result:
         frame = pl.from_arrow(self.table)
         assert isinstance(frame, pl.DataFrame)
         return frame
+
+    def pandas(self) -> Any:
+        """As a pandas frame; ImportError where pandas is not installed."""
+        return self.table.to_pandas()
+
+    def numpy(self) -> dict[str, Any]:
+        """As one numpy array a column, by name."""
+        return {name: self.pl()[name].to_numpy() for name in self.table.column_names}
+
+    def _repr_html_(self) -> str:
+        shown = self.pl().head(20)
+        return notebook.table(
+            f"{self.table.num_rows:,} rows", shown.columns, shown.rows(), self.table.num_rows - len(shown)
+        )
 
     def rows(self) -> list[tuple[Any, ...]]:
         """As a list of tuples."""

@@ -17,6 +17,7 @@ from shiftlab import __version__
 from shiftlab.cli.settings import Settings, catalog_option
 from shiftlab.errors import ShiftLabError
 
+_LIBRARIES = ("duckdb", "polars", "numpy", "scipy", "pot", "pyarrow", "streamlit")
 _COMMANDS = {
     "demo": "shiftlab.cli.demo:demo",
     "ingest": "shiftlab.cli.ingest:ingest",
@@ -61,7 +62,14 @@ class LazyGroup(click.Group):
     epilog="Start with: shiftlab demo",
 )
 @catalog_option
-@click.version_option(__version__, prog_name="shiftlab")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda ctx, _, asked: _version(ctx, asked),
+    help="Show the version with what it runs on.",
+)
 @click.pass_context
 def root(ctx: click.Context, catalog: str | None) -> None:
     """How different are two sets of data, what makes them different, and which part should I keep?
@@ -70,6 +78,25 @@ def root(ctx: click.Context, catalog: str | None) -> None:
     'shiftlab explore' shows it, 'shiftlab sql' queries it.
     """
     ctx.obj = Settings(catalog=catalog)
+
+
+def _version(ctx: click.Context, asked: bool) -> None:
+    """The version, and below it what a report of a fault should name."""
+    if not asked or ctx.resilient_parsing:
+        return
+    import platform
+    from importlib import metadata
+
+    from shiftlab import resources
+
+    schema = max(path.stem for path in (resources.folder("sql") / "schema").glob("[0-9]*.sql"))
+    libraries = ", ".join(f"{name} {metadata.version(name)}" for name in _LIBRARIES)
+    click.echo(f"shiftlab {__version__}")
+    click.echo(
+        f"catalog schema {schema}; Python {platform.python_version()} on {platform.platform(terse=True)}"
+    )
+    click.echo(libraries)
+    ctx.exit()
 
 
 def main() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from shiftlab import notebook
+
 
 @dataclass(frozen=True)
 class Score:
@@ -38,6 +40,15 @@ class Score:
     def __post_init__(self) -> None:
         if self.value is None and not self.note:
             raise ValueError("a score without a value needs a note that says why")
+
+    def _repr_html_(self) -> str:
+        interval = None if self.ci_low is None else f"{self.ci_low:.4g} to {self.ci_high:.4g}"
+        rows = {
+            "value": self.value, "debiased": self.debiased, "interval": interval, "p": self.p, "q": self.q,
+            "by chance (mean)": self.null_mean, "by chance (95 % below)": self.null_q95,
+            "n": f"{self.n_left:,} and {self.n_right:,}", "seed": self.seed, "seconds": self.seconds,
+        }  # fmt: skip
+        return notebook.facts(self.measure, rows, self.note)
 
     def as_dict(self) -> dict[str, Any]:
         """The score as a plain dictionary, for a table row."""

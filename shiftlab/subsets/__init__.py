@@ -2,7 +2,7 @@
 
 from shiftlab.subsets.build import Built, Parameters, build_subsets
 from shiftlab.subsets.ingest import Ingested, ingest_images
-from shiftlab.subsets.look import graph, list_subsets, members, neighbours, read_names
+from shiftlab.subsets.look import Subset, graph, list_subsets, load, members, neighbours, read_names
 from shiftlab.subsets.metagraph import Distances, communities, distances
 
 __all__ = [
@@ -10,12 +10,14 @@ __all__ = [
     "Distances",
     "Ingested",
     "Parameters",
+    "Subset",
     "build_subsets",
     "communities",
     "distances",
     "graph",
     "ingest_images",
     "list_subsets",
+    "load",
     "members",
     "neighbours",
     "read_names",

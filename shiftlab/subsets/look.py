@@ -2,16 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from shiftlab import queries, safe_sql
+from shiftlab import notebook, queries, safe_sql
 from shiftlab.catalog import Store
 from shiftlab.errors import BadInputError, NotFoundError
 from shiftlab.names import nearest, require_dataset, require_subset
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+@dataclass(frozen=True)
+class Subset:
+    """A named set of items: ``n`` of them in ``items`` (external_id, weight, file, width, height)."""
+
+    dataset: str
+    name: str
+    subject: str | None
+    n: int
+    items: pl.DataFrame
+
+    def pl(self) -> pl.DataFrame:
+        """The items as a polars frame."""
+        return self.items
+
+    def arrow(self) -> Any:
+        """The items as an Arrow table."""
+        return self.items.to_arrow()
+
+    def pandas(self) -> Any:
+        """The items as a pandas frame; ImportError where pandas is not installed."""
+        return self.items.to_arrow().to_pandas()
+
+    def numpy(self) -> dict[str, Any]:
+        """One numpy array a column, by name."""
+        return {name: self.items[name].to_numpy() for name in self.items.columns}
+
+    def _repr_html_(self) -> str:
+        shown = self.items.head(10)
+        title = f"{self.dataset}: {self.name}, {self.n:,} items"
+        return notebook.table(title, shown.columns, shown.rows(), self.n - len(shown))
+
+
+def load(store: Store, name: str, dataset: str | None = None) -> Subset:
+    """The subset called `name` with its items; NotFoundError with the nearest names."""
+    ref = require_subset(store, name, dataset)
+    return Subset(ref.dataset, ref.name, ref.subject, ref.n, members(store, name, ref.dataset))
 
 
 def list_subsets(

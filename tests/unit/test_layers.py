@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "shiftlab"
-GROUND = {"errors", "resources", "queries", "catalog", "names", "sources"}
+GROUND = {"errors", "resources", "queries", "catalog", "names", "notebook", "sources"}
 # What the modules of a room may import from ShiftLab, besides their own room.
 MAY_IMPORT = {
     "measures": set(),
+    "notebook": set(),
     "readers": {"errors"},
     "catalog": {"errors", "resources"},
     "queries": {"errors", "resources"},
