@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from shiftlab.measures.inputs import Floats, clouds, weights
+from shiftlab.measures.inputs import Floats, NotConvergedError, clouds, weights
 from shiftlab.measures.registry import declare
 from shiftlab.measures.transport import ground_cost, refuse_large
 
@@ -105,7 +105,7 @@ def sinkhorn(cost: NDArray[np.float64], u: Vector, v: Vector, epsilon: float) ->
     scaled = (c.max() - c.min()) / epsilon < SAFE_EXPONENT
     f, g, gap, steps = (_scaling if scaled else _log_domain)(c, a, b, epsilon)
     if not gap <= ACCEPTED:
-        raise RuntimeError(
+        raise NotConvergedError(
             f"Sinkhorn did not converge in {steps} iterations: marginals are off by {gap:.1e}; raise epsilon "
             f"(now {epsilon:.3g}) or use wasserstein"
         )
@@ -181,7 +181,7 @@ def _self_value(x: Floats, weight: Vector, epsilon: float) -> float:
         if np.abs(np.log(new / p)).max() < TOLERANCE:
             return float(2 * epsilon * (a @ np.log(new)))
         p = new
-    raise RuntimeError(f"Sinkhorn of a cloud with itself did not converge in {limit} iterations")
+    raise NotConvergedError(f"Sinkhorn of a cloud with itself did not converge in {limit} iterations")
 
 
 def _rounded_cost(plan: NDArray[np.float64], c: NDArray[np.float64], a: Vector, b: Vector) -> float:

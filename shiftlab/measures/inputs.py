@@ -18,6 +18,10 @@ class UndefinedMeasureError(ArithmeticError):
         self.reason = reason
 
 
+class NotConvergedError(UndefinedMeasureError, RuntimeError):
+    """A solver stopped short of its optimum: the value it has would not be the measure's."""
+
+
 def cloud(values: ArrayLike, name: str) -> Floats:
     """``values`` as a finite float matrix (n, d); float32 is kept, a vector becomes one column.
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shiftlab.measures.distances import squared_distances
-from shiftlab.measures.inputs import Floats, clouds, weights
+from shiftlab.measures.inputs import Floats, NotConvergedError, clouds, weights
 from shiftlab.measures.registry import declare
 
 ITERATIONS = 10_000_000  # POT's own limit of 1e5 stops at n = 5,000 with a wrong value and only a warning
@@ -190,7 +190,9 @@ def simplex(cost: NDArray[np.float64], u: NDArray[np.float64], v: NDArray[np.flo
         plan, log = emd(u, v * (u.sum() / v.sum()), np.ascontiguousarray(cost), ITERATIONS, log=True)
     off = max(np.abs(plan.sum(1) - u).max(), np.abs(plan.sum(0) - v).max())
     if log["warning"] is not None or not off < 1e-8:
-        raise RuntimeError(f"exact transport did not converge (marginals off by {off:.1e}): {log['warning']}")
+        raise NotConvergedError(
+            f"exact transport did not converge (marginals off by {off:.1e}): {log['warning']}"
+        )
     return np.asarray(plan, dtype=np.float64)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from shiftlab.measures.inputs import Floats, UndefinedMeasureError, cloud, clouds
+from shiftlab.measures.inputs import Floats, NotConvergedError, UndefinedMeasureError, cloud, clouds
 from shiftlab.measures.registry import declare
 from shiftlab.measures.transport import ground_cost, refuse_large, seconds_exact, simplex
 
@@ -42,7 +42,7 @@ def unbalanced_wasserstein(x: ArrayLike, y: ArrayLike, penalty: float = 1.0) -> 
 
     ``value`` lies between 0 (equal clouds) and 2 * penalty (everything dropped); ``moved`` is the mass of the
     plan. Do not use it with a penalty that is not on the scale of squared distances. ValueError for bad clouds
-    or penalty; RuntimeError if the solver does not converge. Source: Chizat et al. (2018).
+    or penalty; NotConvergedError if the solver does not converge. Source: Chizat et al. (2018).
     """
     from ot.unbalanced import mm_unbalanced
 
@@ -61,7 +61,7 @@ def unbalanced_wasserstein(x: ArrayLike, y: ArrayLike, penalty: float = 1.0) -> 
     value = max(transport + penalty * (_kl(plan.sum(1), u) + _kl(plan.sum(0), v)), 0.0)
     gap = value - _dual(plan.sum(1), u, v, cost, penalty)
     if gap > GAP * max(value, 1e-6 * penalty):
-        raise RuntimeError(
+        raise NotConvergedError(
             f"unbalanced transport did not converge (gap {gap:.1e} of {value:.3g}): the penalty {penalty:.3g} is far "
             "above the squared distances; use wasserstein"
         )
