@@ -83,6 +83,40 @@ def show(settings: Settings, name: str, dataset: str | None, items: bool) -> Non
     )
 
 
+@subsets.command(
+    epilog="Example: shiftlab subsets split cat-dog-coco --dataset coco --name bench -o bench.csv"
+)
+@common
+@click.argument("scheme")
+@click.option("--dataset", required=True, help="Data set whose subsets are split.")
+@click.option("--name", required=True, help="Name of the parts: NAME(train), NAME(test) ...")
+@click.option("--mode", type=click.Choice(["shiftlab", "parity"]), default="shiftlab", show_default=True,
+              help="parity: as MetaShift's released generator, its seeds and its sizes.")  # fmt: skip
+@click.option("--option", default="1", show_default=True, help="domains: which training groups.")
+@click.option("--minority", type=int, help="subpopulation: minority images of each class in training.")
+@click.option("--test", type=int, help="subpopulation: test images of each group.")
+@click.option(
+    "--near-duplicates", type=float, help="Keep items on one side whose vectors are at most so far apart."
+)
+@click.option("--space", help="Vector space for near-duplicates.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--report", is_flag=True, help="Write the groups with their counts instead of the images.")
+@click.option("--dry-run", is_flag=True, help="Store nothing.")
+def split(settings: Settings, name: str, report: bool, dry_run: bool, **options: Any) -> None:
+    """A benchmark split after SCHEME (cat-dog-domains, cat-dog-subpopulation, cat-dog-coco, or a JSON file).
+
+    Writes a table of item, file, split, y (class), a (environment); stores the parts as subsets with a recipe.
+    """
+    from shiftlab import curate
+
+    store = settings.open().store
+    found = curate.benchmark_split(store, **options)
+    made = curate.store_plan(store, found.plan, name, dry_run=dry_run)
+    for one in made.subsets.rows(named=True):
+        settings.say(f"'{one['name']}' {'would hold' if dry_run else 'holds'} {one['n']:,} items")
+    settings.emit(found.report if report else found.table)
+
+
 @subsets.command(epilog="Example: shiftlab subsets graph cat --edges")
 @common
 @click.argument("subject", metavar="CLASS")

@@ -113,7 +113,7 @@ def group_split(
     )
     group = keyed["key"].rank("dense").to_numpy().astype(int) - 1
     if near_duplicates is not None:
-        group = _joined(store, dataset, pool, group, near_duplicates, space, stage)
+        group = joined(store, dataset, pool, group, near_duplicates, space, stage)
     sizes = np.bincount(group)
     part = assign_groups(sizes, shares, seed)
     if len(np.unique(part)) < len(shares):
@@ -151,7 +151,7 @@ def group_split(
     )
 
 
-def _joined(
+def joined(
     store: Store,
     dataset: str,
     pool: pl.DataFrame,

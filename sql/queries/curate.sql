@@ -97,6 +97,12 @@ insert into selection_member select $recipe_id, item_id, part, reason from fate;
 -- name: curate_insert_labels
 insert into label select item_id, $scheme, value from fresh;
 
+-- name: curate_named_members
+-- Members of the built subsets of a data set, by name.
+select s.subset_id, s.name, s.class, i.item_id, i.external_id as item, i.file
+from subset s join membership m using (subset_id) join item i using (item_id)
+where s.dataset = $dataset and s.context_kind is not null order by s.name, i.external_id;
+
 -- name: curate_list
 -- The subsets that curation made, with their recipes.
 select s.dataset, s.name, r.operation, s.n, x.n_pool, r.params, r.parents, r.seed, r.version, r.run_id
