@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shiftlab.measures.distances import canonical_order
-from shiftlab.measures.inputs import Floats, clouds, positive_integer
+from shiftlab.measures.inputs import Floats, clouds, positive_integer, refuse_overflow
 from shiftlab.measures.registry import declare
 
 
@@ -56,6 +56,7 @@ def classifier_two_sample(x: ArrayLike, y: ArrayLike, folds: int = 5, seed: int 
         raise ValueError(f"folds must be at least 2, not {folds}")
     if min(len(a), len(b)) < folds:
         raise ValueError(f"each side needs at least as many rows as folds: {len(a)} and {len(b)} for {folds}")
+    refuse_overflow(a, b, 4)
     scores = cross_fitted_scores(a, b, folds, seed)
     err = (float((scores[0] > 0).mean() + (scores[1] < 0).mean()) + _half_ties(scores)) / 2
     return TwoSample(area_under_curve(scores[0], scores[1]), err, 2 * (1 - 2 * err))

@@ -54,6 +54,15 @@ def clouds(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
     return a.astype(dtype, copy=False), b.astype(dtype, copy=False)
 
 
+def refuse_overflow(x: Floats, y: Floats, power: int) -> None:
+    """UndefinedMeasureError where the ``power``-th power of a value, which the measure takes, exceeds a float."""
+    largest = max(float(np.abs(x).max()), float(np.abs(y).max()))
+    if largest > 10.0 ** (290 / power):
+        raise UndefinedMeasureError(
+            f"values as large as {largest:.2g} overflow: divide both clouds by their common spread first"
+        )
+
+
 def sample(values: ArrayLike, name: str) -> NDArray[np.float64]:
     """``values`` as a finite vector (n,); a single column is accepted."""
     array = cloud(values, name)

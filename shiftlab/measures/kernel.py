@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from shiftlab.measures import pair_means
 from shiftlab.measures.distances import median_gamma
-from shiftlab.measures.inputs import Floats, UndefinedMeasureError, clouds, weights
+from shiftlab.measures.inputs import Floats, UndefinedMeasureError, clouds, refuse_overflow, weights
 from shiftlab.measures.registry import declare
 
 
@@ -146,6 +146,7 @@ def kid(x: ArrayLike, y: ArrayLike) -> float:
     Source: Binkowski et al. (2018), section 4.
     """
     a, b = clouds(x, y)
+    refuse_overflow(a, b, 6)
     pool, weight, left = kid_pool(a, b)
     means = pair_means.observed(pool, weight, left, kid_kernel(a.shape[1]))
     refuse_single_rows(means)
