@@ -97,7 +97,10 @@ def rows(name: str, /, **params: Any) -> pl.DataFrame:
 
 @st.cache_data(max_entries=500, show_spinner=False)
 def _rows(stamp: tuple[str, int, int], name: str, params: dict[str, Any], _reading: Reading) -> pl.DataFrame:
-    return _reading.connection().sql(queries.sql(name), params=params).pl()
+    text = queries.sql(name)
+    con = _reading.connection()
+    safe_sql.with_steps(con, _reading.store, text)
+    return con.sql(text, params=params).pl()
 
 
 def tables() -> pl.DataFrame:

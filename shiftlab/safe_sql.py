@@ -5,16 +5,22 @@ it cannot: so the user's text is parsed, must be one statement of type SELECT, a
 ``select * from (...) limit n``. The connection is read-only and hardened before it sees any of it.
 A single long function call does not heed DuckDB's time limit: whoever takes SQL from strangers runs
 this in a process of its own and ends that process at the deadline, as `shiftlab sql` and the explorer do.
+
+The steps of demonstrations stay in Parquet files; a statement that names ``step`` sees them as a view, and
+those files are the only ones that its connection may read.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shiftlab import notebook
+from shiftlab import notebook, queries
 from shiftlab.catalog import Store
 from shiftlab.errors import BadInputError, ShiftLabError, TimeLimitError
 
@@ -84,8 +90,9 @@ def query(
 
     started = time.perf_counter()
     with store.read() as con:
-        _harden(con, timeout)
         try:
+            with_steps(con, store, sql)
+            _harden(con, timeout)
             wrapped = _guarded(con, sql, limit)
             relation = con.sql(("explain " if explain else "") + wrapped, params=dict(params or {}))
             if relation is None:
@@ -123,6 +130,8 @@ def write(store: Store, sql: str, params: Mapping[str, Any] | None = None) -> in
 def tables(store: Store) -> pl.DataFrame:
     """Every table and view of the catalog: name, kind, rows (of tables), columns, what it holds."""
     with store.read() as con:
+        with suppress(BadInputError):  # steps that are gone: 'shiftlab check' tells
+            with_steps(con, store, "step")
         return con.sql(
             """
             with relation as (
@@ -138,6 +147,39 @@ def tables(store: Store) -> pl.DataFrame:
             order by kind desc, name
             """
         ).pl()
+
+
+def with_steps(con: DuckDBPyConnection, store: Store, sql: str) -> None:
+    """Gives a connection to the catalog the view ``step`` where `sql` names it.
+
+    It is made for each connection, not stored: a stored one would hold the place of the files. Raises
+    `BadInputError` where the steps of a data set are gone.
+    """
+    if not re.search(r"\bstep\b", sql, re.IGNORECASE):
+        return
+    files = {
+        str(dataset): store.path.resolve() / "steps" / Path(str(name)).name
+        for dataset, name in con.execute(queries.sql("step_files")).fetchall()
+    }
+    if gone := [dataset for dataset, file in files.items() if not file.is_file()]:
+        raise BadInputError(
+            f"the steps of '{gone[0]}' are gone ({files[gone[0]].name} is missing): ingest it again"
+        )
+    parts = [queries.sql("no_steps")]
+    # A view takes no parameters: its texts are quoted instead.
+    parts += [
+        f"select {_quoted(dataset)} as dataset, * replace (state::float[] as state, action::float[] as action) "
+        f"from read_parquet({_quoted(str(file))})"
+        for dataset, file in files.items()
+    ]
+    con.execute(f"create or replace temp view step as {' union all by name '.join(parts)}").fetchall()
+    con.execute(queries.sql("comment_on_step")).fetchall()
+    allowed = ", ".join(_quoted(str(file)) for file in files.values())
+    con.execute(f"set allowed_paths = [{allowed}]").fetchall()
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _harden(con: DuckDBPyConnection, timeout: float) -> None:

@@ -8,6 +8,19 @@ select * from episode_source where dataset = $dataset;
 select dataset, format, robot_type, fps, action_kind, state_dim, action_dim, n_episodes, n_steps from episode_source
 order by dataset;
 
+-- name: step_files
+-- Where the steps of each dataset are, below the catalog's folder steps.
+select dataset, steps_file from episode_source order by dataset;
+
+-- name: no_steps
+-- The columns of the view step. The steps of each dataset are added from its Parquet file; widths of states and
+-- actions differ between datasets, so these are lists.
+select null::varchar as dataset, null::bigint as episode_index, null::bigint as frame_index,
+       null::double as timestamp, null::float[] as state, null::float[] as action where false;
+
+-- name: comment_on_step
+comment on view step is 'Steps of demonstrations, from the Parquet files of the folder steps: state and action as lists. Scores of steps: step_score.';
+
 -- name: insert_episode_source
 insert into episode_source by name select *, $run_id as run_id from staged_source;
 

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import shiftlab as sl
-from shiftlab import resources
+from shiftlab import resources, safe_sql
 from shiftlab.episodes import curate as curation
 from shiftlab.episodes.baselines import compare
 from shiftlab.episodes.export import export
@@ -138,6 +138,52 @@ def test_contract_columns(toy):
         "select value from episode_score where metric = 'smoothness' order by episode_index"
     ).pl()
     assert view.sort("episode_index")["smoothness"].to_list() == stored["value"].to_list()
+
+
+def test_steps_are_sql(tmp_path, toy, source):
+    columns = {"dataset", "episode_index", "frame_index", "timestamp", "state", "action"}
+    assert set(toy.sql("describe step").pl()["column_name"]) == columns
+    told = toy.sql("from step order by episode_index, frame_index").pl()
+    kept = read_steps(toy.store, "toy").sort("episode_index", "frame_index")
+    assert np.array_equal(np.array(told["state"].to_list(), np.float32), kept["state"].to_numpy())
+    joined = toy.sql(
+        "select count(*) as n from step join step_score using (dataset, episode_index, frame_index)"
+    )
+    assert joined.pl()["n"][0] == len(kept)
+    # States of another width, from a table that tells the time; and no data set at all.
+    other = sl.open(tmp_path / "catalog")
+    assert other.sql("from step").pl().columns[0] == "dataset"
+    timed = {
+        "episode_index": [0, 0],
+        "frame_index": [0, 1],
+        "observation.state": [[1.0] * 5] * 2,
+        "action": [[2.0]] * 2,
+    }
+    pl.DataFrame(timed | {"timestamp": [0.0, 0.5]}).write_parquet(tmp_path / "timed.parquet")
+    other.ingest_episodes(source, "toy")
+    other.ingest_episodes(tmp_path / "timed.parquet", "timed")
+    widths = other.sql(
+        "select dataset, len(state) as width, max(timestamp) as last from step group by all order by 1"
+    )
+    assert widths.pl().rows() == [("timed", 5, 0.5), ("toy", kept["state"].dtype.shape[0], None)]
+    assert "step" in safe_sql.tables(other.store)["name"].to_list()
+
+
+def test_the_view_step_opens_no_other_file(tmp_path, source):
+    catalog = sl.open(tmp_path / "catalog's")
+    catalog.ingest_episodes(source, "o'hare")
+    assert set(catalog.sql("from step").pl()["dataset"]) == {"o'hare"}
+    (tmp_path / "secret.csv").write_text("word\ncanary\n", encoding="utf-8")
+    pl.DataFrame({"a": [1]}).write_parquet(catalog.path / "steps" / "other.parquet")
+    for path in (tmp_path / "secret.csv", catalog.path / "steps" / "other.parquet"):
+        with pytest.raises(ShiftLabError, match="disabled"):
+            catalog.sql(
+                f"select (select count(*) from step), * from '{str(path).replace(chr(39), chr(39) * 2)}'"
+            )
+    next(p for p in (catalog.path / "steps").glob("*.parquet") if p.stem != "other").unlink()
+    with pytest.raises(BadInputError, match="steps of 'o'hare' are gone"):
+        catalog.sql("from step")
+    assert "step_score" in safe_sql.tables(catalog.store)["name"].to_list()
 
 
 def test_several_datasets_are_scored_against_their_pooled_steps(tmp_path, source):
