@@ -27,6 +27,7 @@ LEFT_COLOUR, RIGHT_COLOUR = "#3487c2", "#e08214"
 MARK_COLOUR = "#ff3b30"
 NO_VALUE_COLOUR = "#8a8f9833"
 _ALONE_PER_ROW = 8
+_WIDTH = 640
 # On an SVG the legend's gradient is lost where the page's address holds parentheses, as cat(sofa) does, and a
 # brush that is not drawn yet is a picture without a text alternative.
 _ON_CANVAS = {"embedOptions": {"renderer": "canvas"}}
@@ -411,7 +412,7 @@ def subset_map(points: pl.DataFrame, *, selected: Sequence[str] = ()) -> Drawn:
 def over_depth(layers: pl.DataFrame, metric: str, *, selected: str = "") -> Drawn:
     """A quality of layers over their relative depth, a line a model; the selected model stands out.
 
-    `layers`: model, task, name, depth_norm in (0, 1], `metric`, label, reason.
+    `layers`: model, name, depth_norm in (0, 1], `metric`, label, reason, and task where it is known.
     """
     import altair as alt
     import polars as pl
@@ -422,8 +423,11 @@ def over_depth(layers: pl.DataFrame, metric: str, *, selected: str = "") -> Draw
         x=alt.X("depth_norm:Q", title="Relative depth of the layer"),
         y=alt.Y(f"{metric}:Q", title=title, scale=alt.Scale(zero=False)),
         detail="model:N",
-        tooltip=["model", "name", "task", alt.Tooltip(metric, format=".3~g"), "label", "reason"],
-    )
+        tooltip=[
+            "model", "name", *(["task"] if "task" in known.columns else []), alt.Tooltip(metric, format=".3~g"),
+            "label", "reason",
+        ],
+    )  # fmt: skip
     lines = base.mark_line(strokeWidth=1).encode(
         opacity=alt.value(0.12 if selected else 0.3), color=alt.value(OTHER_COLOUR)
     )
@@ -578,14 +582,19 @@ def of_rows(frame: pl.DataFrame, *, most: int = 5000) -> Drawn | None:
 
 
 def image(chart: Any, kind: str, *, background: str = "white") -> bytes:
-    """A chart as ``png`` (twice the size, for print), ``svg`` or ``json``.
+    """A chart as ``png`` (twice the size, for print), ``svg``, ``html`` (opens without a network) or ``json``.
 
-    Raises `ImportError` for png and svg without vl-convert (the extra ``figures``).
+    Raises `ImportError` for all but json without vl-convert (the extra ``figures``).
     """
     import altair as alt
 
+    if isinstance(chart, alt.Chart | alt.LayerChart) and chart.width is alt.Undefined:
+        chart = chart.properties(width=_WIDTH)  # a page stretches it, a file does not
+    chart = chart.properties(background=background)
     with alt.data_transformers.disable_max_rows():
-        spec = chart.properties(background=background).to_dict()
+        spec = chart.to_dict()
+        if kind == "html":
+            return str(chart.to_html(inline=True)).encode()
     if kind == "json":
         return json.dumps(spec).encode()
     import vl_convert

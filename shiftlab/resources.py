@@ -31,3 +31,16 @@ def data(name: str) -> Path:
             f"this installation of ShiftLab lacks its bundled data '{name}'; reinstall the package"
         )
     return path
+
+
+def built_from() -> str:
+    """What this installation was made of: a wheel names the commit it was built from."""
+    package = Path(str(files("shiftlab")))
+    if not (package / "_sql").is_dir():
+        return "source checkout"
+    told = package / "_build.txt"
+    return (
+        f"built from {told.read_text(encoding='utf-8').strip()}"
+        if told.is_file()
+        else "built from a source archive"
+    )

@@ -91,7 +91,7 @@ def _version(ctx: click.Context, asked: bool) -> None:
 
     schema = max(path.stem for path in (resources.folder("sql") / "schema").glob("[0-9]*.sql"))
     libraries = ", ".join(f"{name} {metadata.version(name)}" for name in _LIBRARIES)
-    click.echo(f"shiftlab {__version__}")
+    click.echo(f"shiftlab {__version__}, {resources.built_from()}")
     click.echo(
         f"catalog schema {schema}; Python {platform.python_version()} on {platform.platform(terse=True)}"
     )

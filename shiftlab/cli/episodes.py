@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
 
+from shiftlab.cli.plotting import plot_option, save
 from shiftlab.cli.settings import Settings, common
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @click.command("episodes", epilog="Example: shiftlab ingest episodes lift/ --dataset lift")
@@ -74,6 +81,7 @@ def episodes() -> None:
               help="'review' is a rank interval wholly in this worst share.")  # fmt: skip
 @click.option("--raw", is_flag=True, help="Variances in the units given instead of standardised ones.")
 @click.option("--seed", type=int, default=0, show_default=True)
+@plot_option("the episodes ranked by the first --metric (default: action_variance_loo)")
 def score(
     settings: Settings,
     datasets: tuple[str, ...],
@@ -81,6 +89,7 @@ def score(
     action_kind: str | None,
     quaternions: tuple[int, ...],
     raw: bool,
+    plot: Path | None,
     **options: float,
 ) -> None:
     """Score the episodes of DATASETS, several of them against their pooled steps, and show the dataset scores."""
@@ -102,6 +111,20 @@ def score(
 
     settings.emit(
         dataset_scores(found.episodes, confidence=found.settings.confidence, seed=found.settings.seed)
+    )
+    if plot is not None:
+        save(settings, _ranked(found.episodes, metrics[0] if metrics else "action_variance_loo"), plot)
+
+
+def _ranked(episodes: pl.DataFrame, metric: str) -> Any:
+    import polars as pl
+
+    from shiftlab import figures
+
+    several = episodes["dataset"].n_unique() > 1
+    label = pl.format("{} {}", "dataset", "episode_index") if several else pl.col("episode_index")
+    return figures.ranked(
+        episodes.filter(metric=metric).with_columns(episode=label), metric.replace("_", " ")
     )
 
 
@@ -127,14 +150,16 @@ def list_(settings: Settings, dataset: str, where: str | None) -> None:
 @click.option(
     "--keep-curve", is_flag=True, help="Only the mean outcome of what each rule would keep, as rows."
 )
-def report(settings: Settings, dataset: str, confounds: bool, keep_curve: bool) -> None:
+@plot_option("the outcome of keeping by action_variance_loo, with --keep-curve,")
+def report(settings: Settings, dataset: str, confounds: bool, keep_curve: bool, plot: Path | None) -> None:
     """Scores of DATASET in Markdown, with confounds, baselines, groups and the episodes to look at."""
-    from pathlib import Path
-
+    from shiftlab import figures
     from shiftlab.episodes import report as package
     from shiftlab.episodes import stored
     from shiftlab.errors import BadInputError
 
+    if plot is not None and not keep_curve:
+        raise click.UsageError("--plot draws the curve of --keep-curve: give both")
     store = settings.open().store
     stored.source_of(store, dataset)
     if confounds:
@@ -147,7 +172,10 @@ def report(settings: Settings, dataset: str, confounds: bool, keep_curve: bool) 
             )
         from shiftlab.episodes import keep_curve as curve
 
-        settings.emit(curve(stored.rows(store, "episode_scores", dataset=dataset), label))
+        found = curve(stored.rows(store, "episode_scores", dataset=dataset), label)
+        settings.emit(found)
+        if plot is not None:
+            save(settings, figures.keep_curve(found, "action_variance_loo"), plot)
     elif settings.output:
         Path(settings.output).write_text(package.report(store, dataset), encoding="utf-8")
     else:

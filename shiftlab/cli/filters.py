@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from shiftlab.cli.plotting import plot_option, save, save_rows
 from shiftlab.cli.settings import Settings, common, engine_option
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _KINDS = ["regular", "depthwise", "all"]
 
@@ -102,20 +107,35 @@ def show(settings: Settings, model: str) -> None:
 @click.option(
     "--sweep", is_flag=True, help="How many 3x3 layers are degenerate under each combination of thresholds."
 )
+@plot_option("variance entropy over depth, a line a model; with --by or --sweep the rows")
 @_selection
 def quality(
-    settings: Settings, model: str | None, by: str | None, sweep: bool, where: str | None, kind: Any
+    settings: Settings,
+    model: str | None,
+    by: str | None,
+    sweep: bool,
+    where: str | None,
+    kind: Any,
+    plot: Path | None,
 ) -> None:
     """Quality of layers, with the reason in words; by group, or as a sweep over thresholds."""
+    from shiftlab import figures
     from shiftlab import filters as package
 
     store = settings.open().store
     if sweep:
-        settings.emit(package.sweep(store, where))
+        found = package.sweep(store, where)
     elif by is not None:
-        settings.emit(package.quality_by(store, by, where, kind))
+        found = package.quality_by(store, by, where, kind)
     else:
-        settings.emit(package.list_layers(store, model, where))
+        found = package.list_layers(store, model, where)
+    settings.emit(found)
+    if plot is None:
+        return
+    if sweep or by is not None:
+        save_rows(settings, found, plot)
+    else:
+        save(settings, figures.over_depth(found, "variance_entropy"), plot)
 
 
 @filters.command(epilog="Example: shiftlab filters drift --by task")
@@ -135,8 +155,11 @@ def quality(
     "--resamples", type=click.IntRange(40), default=200, show_default=True, help="Relabellings of each null."
 )
 @click.option("--seed", type=int, default=0, show_default=True)
+@plot_option("a heat map of the groups")
 @_selection
-def drift(settings: Settings, by: str, where: str | None, kind: Any, **parameters: Any) -> None:
+def drift(
+    settings: Settings, by: str, where: str | None, kind: Any, plot: Path | None, **parameters: Any
+) -> None:
     """Drift between all pairs of groups, with its bias, null and verdict. Stored as scores."""
     from shiftlab import filters as package
 
@@ -145,33 +168,61 @@ def drift(settings: Settings, by: str, where: str | None, kind: Any, **parameter
             settings.open().store, by, where=where, kind=kind, progress=progress, **parameters
         )
     settings.emit(frame)
+    if plot is not None:
+        save(settings, _heat_map(frame), plot)
     tiny = int(frame["tiny"].sum())
     if tiny:
         settings.say(f"{tiny} of {len(frame)} pairs have a side below 1,000 filters: do not read their drift")
+
+
+def _heat_map(drift: pl.DataFrame) -> Any:
+    from shiftlab import figures
+
+    sides = {
+        "left": "left_name",
+        "right": "right_name",
+        "drift": "value",
+        "filters_left": "n_left",
+        "filters_right": "n_right",
+    }
+    pairs = drift.select(*sides, "note").rename(sides)
+    return figures.matrix(pairs, sorted({*pairs["left_name"], *pairs["right_name"]}), "filter drift")
 
 
 @filters.command(epilog="Example: shiftlab filters basis --by task --format json")
 @common
 @click.option("--by", default="'all'", help="What makes the groups; default: all layers together.")
 @click.option("--kernel", default="3x3", show_default=True, help="Kernel size, such as 5x5.")
+@plot_option("the components as a contact sheet")
 @_selection
-def basis(settings: Settings, by: str, kernel: str, where: str | None, kind: Any) -> None:
+def basis(settings: Settings, by: str, kernel: str, where: str | None, kind: Any, plot: Path | None) -> None:
     """Principal components of groups of filters, from summed Gram matrices."""
+    from shiftlab import filter_figures
     from shiftlab import filters as package
 
-    settings.emit(package.basis_by(settings.open().store, by, where, kind, kernel))
+    found = package.basis_by(settings.open().store, by, where, kind, kernel)
+    settings.emit(found)
+    if plot is not None:
+        save(settings, filter_figures.eigenfilters(found), plot)
 
 
 @filters.command(epilog="Example: shiftlab filters coefficients --by task -o coefficients.parquet")
 @common
 @click.option("--by", default="'all'", help="What makes the groups; default: all layers together.")
 @click.option("--kernel", default="3x3", show_default=True, help="Kernel size, such as 5x5.")
+@plot_option("the distributions, a panel a component")
 @_selection
-def coefficients(settings: Settings, by: str, kernel: str, where: str | None, kind: Any) -> None:
+def coefficients(
+    settings: Settings, by: str, kernel: str, where: str | None, kind: Any, plot: Path | None
+) -> None:
     """Distributions of coefficients on the DCT basis, by group and component."""
+    from shiftlab import filter_figures
     from shiftlab import filters as package
 
-    settings.emit(package.coefficients_by(settings.open().store, by, where, kind, kernel))
+    found = package.coefficients_by(settings.open().store, by, where, kind, kernel)
+    settings.emit(found)
+    if plot is not None:
+        save(settings, filter_figures.coefficient_ridges(found), plot)
 
 
 @filters.command(epilog="Example: shiftlab filters components 'Text Detection' 'Face Detection' --by task")

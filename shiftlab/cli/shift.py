@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from shiftlab.cli.plotting import plot_option, save
 from shiftlab.cli.settings import Settings, common, engine_option
+
+if TYPE_CHECKING:
+    from shiftlab.shift.score import Score
+    from shiftlab.shift.subsets import Matrix
 
 _SHOWN = (
     "measure", "value", "debiased", "null_mean", "null_q95", "ci_low", "ci_high", "p",
@@ -56,7 +62,10 @@ def shift() -> None:
     "--confidence", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.95, show_default=True
 )
 @click.option("--seed", type=int, default=0, show_default=True)
-def pair(settings: Settings, a: str, b: str, measures: tuple[str, ...], **options: Any) -> None:
+@plot_option("each score with its interval beside what chance gives")
+def pair(
+    settings: Settings, a: str, b: str, measures: tuple[str, ...], plot: Path | None, **options: Any
+) -> None:
     """Scores between subsets A and B: value, null, p-value, sample sizes. Stored in the table score."""
     import polars as pl
 
@@ -69,6 +78,26 @@ def pair(settings: Settings, a: str, b: str, measures: tuple[str, ...], **option
     settings.emit(
         pl.DataFrame([{name: getattr(one, name) for name in _SHOWN} for one in scores], schema=schema)
     )
+    if plot is not None:
+        save(settings, _beside_chance(scores), plot)
+
+
+def _beside_chance(scores: list[Score]) -> Any:
+    import polars as pl
+
+    from shiftlab import figures
+
+    names = ("value", "ci_low", "ci_high", "null_mean", "null_q95")
+    rows = [
+        {"label": one.measure.replace("_", " "), "null_quantiles": one.params.get("null_quantiles")}
+        | {name: getattr(one, name) for name in names}
+        for one in scores
+    ]
+    frame = pl.DataFrame(rows, schema=["label", "null_quantiles", *names])
+    typed = frame.with_columns(
+        pl.col("null_quantiles").cast(pl.List(pl.Float64)), pl.col(names).cast(pl.Float64)
+    )
+    return figures.against_chance(typed)
 
 
 @shift.command(epilog="Example: shiftlab shift why 'dog(couch)' 'dog(frisbee)' --kind moves")
@@ -108,7 +137,8 @@ def why(settings: Settings, a: str, b: str, **options: Any) -> None:
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--square", is_flag=True, help="Write the square matrix instead of one row a pair.")
-def matrix(settings: Settings, measure: str, square: bool, **options: Any) -> None:
+@plot_option("a heat map in the order of a cluster tree")
+def matrix(settings: Settings, measure: str, square: bool, plot: Path | None, **options: Any) -> None:
     """One measure for all pairs of subsets. Stored in the table score."""
     import polars as pl
 
@@ -117,8 +147,18 @@ def matrix(settings: Settings, measure: str, square: bool, **options: Any) -> No
     if square:
         columns = {"subset": found.names} | {name: found.value[:, i] for i, name in enumerate(found.names)}
         settings.emit(pl.DataFrame(columns).with_columns(pl.col(pl.Float64).fill_nan(None)))
-        return
-    settings.emit(found.pairs.sort("value", descending=True, nulls_last=True))
+    else:
+        settings.emit(found.pairs.sort("value", descending=True, nulls_last=True))
+    if plot is not None:
+        save(settings, _heat_map(found), plot)
+
+
+def _heat_map(found: Matrix) -> Any:
+    from shiftlab import figures
+
+    title = found.measure.replace("_", " ")
+    tree = figures.clustered(found.pairs, found.names, similarity=found.measure == "overlap")
+    return figures.with_tree(figures.matrix(found.pairs, tree.order, title), tree, title)
 
 
 @shift.command(

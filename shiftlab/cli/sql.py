@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from shiftlab.cli.plotting import plot_option, save_rows
 from shiftlab.cli.settings import Settings, common
 
 _GRACE_SECONDS = 1.0
@@ -41,6 +42,7 @@ _HEADROOM_BYTES = (
 )
 @click.option("--tables", is_flag=True, help="List tables and views with their columns instead.")
 @click.option("--explain", is_flag=True, help="Show the query plan instead of the rows.")
+@plot_option("the rows: bars of the first number by the first text, or one number against another")
 @click.option(
     "--write",
     is_flag=True,
@@ -55,6 +57,7 @@ def sql(
     timeout: float,
     tables: bool,
     explain: bool,
+    plot: Path | None,
     write: bool,
 ) -> None:
     """SQL over the catalog. QUERY is one SELECT; '-' reads it from stdin."""
@@ -76,7 +79,10 @@ def sql(
         for _, plan in result.rows():
             click.echo(plan)
         return
-    settings.emit(result.pl())
+    rows = result.pl()
+    settings.emit(rows)
+    if plot is not None:
+        save_rows(settings, rows, plot)
     if result.truncated:
         settings.say(f"{limit:,} rows shown, there are more: raise --limit")
 

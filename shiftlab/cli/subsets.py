@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from shiftlab.cli.plotting import plot_option, save
 from shiftlab.cli.settings import Settings, common, engine_option
+
+if TYPE_CHECKING:
+    from shiftlab.catalog import Store
 
 
 @click.group()
@@ -122,8 +127,27 @@ def split(settings: Settings, name: str, report: bool, dry_run: bool, **options:
 @click.argument("subject", metavar="CLASS")
 @click.option("--dataset", help="Where several datasets have this class.")
 @click.option("--edges", is_flag=True, help="Only pairs whose overlap reaches the edge threshold.")
-def graph(settings: Settings, subject: str, dataset: str | None, edges: bool) -> None:
+@plot_option("the graph, its edges and communities")
+def graph(settings: Settings, subject: str, dataset: str | None, edges: bool, plot: Path | None) -> None:
     """The meta-graph of CLASS: every pair with its overlap and distances."""
     from shiftlab import subsets as package
 
-    settings.emit(package.graph(settings.open().store, subject, dataset, edges_only=edges))
+    store = settings.open().store
+    if plot is not None:
+        save(settings, _drawing(store, subject, dataset), plot)
+    settings.emit(package.graph(store, subject, dataset, edges_only=edges))
+
+
+def _drawing(store: Store, subject: str, dataset: str | None) -> Any:
+    from shiftlab import figures
+    from shiftlab import subsets as package
+    from shiftlab.errors import BadInputError
+
+    nodes = package.places(store, subject, dataset)
+    if nodes["dataset"].n_unique() > 1:
+        several = ", ".join(nodes["dataset"].unique().sort())
+        raise BadInputError(f"'{subject}' is a class of {several}: name one with --dataset to draw it")
+    if nodes.is_empty():
+        raise BadInputError(f"nothing to draw: no subset of '{subject}' has a place in a meta-graph")
+    edges = package.graph(store, subject, dataset, edges_only=True)
+    return figures.meta_graph_drawing(nodes, edges)

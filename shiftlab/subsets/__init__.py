@@ -2,7 +2,7 @@
 
 from shiftlab.subsets.build import Built, Parameters, build_subsets
 from shiftlab.subsets.ingest import Ingested, ingest_images
-from shiftlab.subsets.look import Subset, graph, list_subsets, load, members, neighbours, read_names
+from shiftlab.subsets.look import Subset, graph, list_subsets, load, members, neighbours, places, read_names
 from shiftlab.subsets.metagraph import Distances, communities, distances
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "load",
     "members",
     "neighbours",
+    "places",
     "read_names",
 ]

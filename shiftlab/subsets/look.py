@@ -91,6 +91,13 @@ def graph(
         ).pl()
 
 
+def places(store: Store, subject: str, dataset: str | None = None) -> pl.DataFrame:
+    """Where the kept subsets of a class stand in its meta-graph: dataset, name, context, n, community, x, y."""
+    _require_class(store, subject, dataset)
+    with store.read() as con:
+        return con.sql(queries.sql("class_places"), params={"class": subject, "dataset": dataset}).pl()
+
+
 def read_names(path: str | Path) -> tuple[str, ...]:
     """Names of subsets from a file: one a line, or the column `subset` of a CSV."""
     path = Path(path)

@@ -27,3 +27,10 @@ order by dataset, overlap desc, left_name, right_name;
 
 -- name: class_names
 select distinct class as name from subset where class is not null and ($dataset is null or dataset = $dataset);
+
+-- name: class_places
+-- Where the kept subsets of a class stand in its meta-graph.
+select s.dataset, s.name, s.context, s.n, s.community, p.x, p.y
+from subsets s join subset_position p using (subset_id)
+where s.class = $class and ($dataset is null or s.dataset = $dataset) and s.kept and p.x is not null
+order by s.dataset, s.name;
