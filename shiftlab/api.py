@@ -46,6 +46,7 @@ class Catalog:
 
     @property
     def path(self) -> Path:
+        """Folder of the catalog."""
         return self.store.path
 
     def __enter__(self) -> Catalog:

@@ -33,7 +33,10 @@ class Finding:
 
 
 def folder_of(folder: str | Path | None = None) -> Path:
-    """The folder of cards: the given one, ``data_cards`` here, or the bundled one."""
+    """The folder of cards: the given one, ``data_cards`` here, or the bundled one.
+
+    BadInputError if the given one is not there.
+    """
     if folder is not None:
         if not Path(folder).is_dir():
             raise BadInputError(

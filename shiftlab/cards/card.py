@@ -32,6 +32,7 @@ class Card:
 
     @property
     def id(self) -> str:
+        """Name of the card, of its folder and of the data's."""
         return str(self.text["id"])
 
     def data(self, name: str) -> Path:

@@ -63,6 +63,7 @@ def match_pairs(
 
     By exact equality of the label ``on``, or without it by least total distance in a vector space; ``most``
     drops pairs farther apart. Items of both subsets count for the left one.
+    BadInputError for a label or vector space that is not there, or where nothing matches.
     """
     import polars as pl
 
@@ -120,7 +121,10 @@ def select_nearest(
     space: str | None = None,
     stage: str = vectors.BASE_STAGE,
 ) -> Plan:
-    """The ``k`` items nearest to any item of the ``target`` subset; ties by id."""
+    """The ``k`` items nearest to any item of the ``target`` subset; ties by id.
+
+    BadInputError for a ``k`` beyond the items with a vector.
+    """
     import polars as pl
 
     dataset, refs = parents_of(store, subsets, dataset)

@@ -52,6 +52,7 @@ def mixture(
 
     ``replay`` is the share of the total that comes from the subset ``old``. An item of several subsets is drawn
     for the first that draws it.
+    BadInputError for weights that do not fit the subsets, a replay without ``old``, and a total that they cannot fill.
     """
     import polars as pl
 

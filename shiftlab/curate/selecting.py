@@ -22,6 +22,7 @@ def select(store: Store, where: str, *, subsets: Sequence[str] = (), dataset: st
 
     Columns: item, width, height, file, objects, attributes, places (lists), labels (a map by scheme), and any
     sub-select over the catalog: ``list_contains(objects, 'cat') and labels['split'] = 'test'``.
+    BadInputError for an empty or wrong predicate.
     """
     dataset, refs = parents_of(store, subsets, dataset)
     if not where.strip():
@@ -66,6 +67,7 @@ def flag(
 
     Far is beyond ``threshold``, or without it beyond the ``quantile`` of the references' own distances to their
     nearest other item. Without references an item is compared with the other items of the pool.
+    BadInputError for a quantile outside 0 to 1.
     """
     dataset, refs = parents_of(store, subsets, dataset)
     against = parents_of(store, references, dataset)[1] if references else ()

@@ -40,6 +40,7 @@ def split_by_distance(
     """Parts by distance from the ``reference`` subset (that of training): ``near`` and ``far``, or ``part1`` ...
 
     The distance of an item is the Euclidean one to the nearest item of the reference but itself.
+    BadInputError for quantiles that do not rise between 0 and 1.
     """
     import polars as pl
 
@@ -100,6 +101,7 @@ def group_split(
 
     ``near_duplicates``: items whose vectors are at most so far apart stay together too, and so do their groups.
     Items without the label are groups of their own.
+    BadInputError for shares that are not two positive numbers or more, and for fewer groups than parts.
     """
     import polars as pl
 

@@ -41,6 +41,7 @@ def swap_labels(
     """A scheme of labels ``new_scheme`` in which two random classes of ``scheme`` are swapped, ``times`` over.
 
     Parts ``moved`` (items whose label changed) and ``same``. No label is changed: the new scheme stands beside.
+    BadInputError for a name that is taken and a scheme with fewer than two classes.
     """
     import polars as pl
 

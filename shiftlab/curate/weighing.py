@@ -62,7 +62,10 @@ def to_label_prior(
     scheme: str,
     target: Mapping[str, float],
 ) -> Plan:
-    """The items with weights that give each label of ``scheme`` its share in ``target``; weights sum to 1."""
+    """The items with weights that give each label of ``scheme`` its share in ``target``; weights sum to 1.
+
+    BadInputError for a label that no item has and shares that are not positive.
+    """
     import polars as pl
 
     dataset, refs = parents_of(store, subsets, dataset)
@@ -110,6 +113,7 @@ def reweight(
     item of the references. importance: p / (1 - p), p the out-of-fold probability to belong to the reference.
     sources: each of the subsets weighs softmax(-D / temperature), D its sliced W2 from the reference, shared by its
     items. background: 1 - exp(-tau d), d the distance to the nearest centroid of the references.
+    BadInputError for an unknown kind, a missing reference or table, and weights that are all 0.
     """
     if kind not in KINDS:
         raise BadInputError(f"reweight by one of {', '.join(KINDS)}, not '{kind}'")

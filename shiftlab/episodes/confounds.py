@@ -101,7 +101,7 @@ def keep_curve(
     human grade; higher is better). Columns: dataset, rule, keep (share), n_kept, n, mean, low, high. Rules:
     each metric that has a bad end, ``shortest`` and ``random`` (the baselines: low and high are the 2.5 and
     97.5 % points of random choices) and ``oracle`` (sorted by the label itself). A rule whose mean lies
-    inside the random band did no better than chance.
+    inside the random band did no better than chance. BadInputError for too few labels.
     """
     import polars as pl
 

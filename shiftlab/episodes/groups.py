@@ -59,6 +59,7 @@ def compare_groups(
     ``scores`` is the frame of `score`; ``groups`` has dataset, episode_index and grp. Columns: dataset,
     metric, grp, n, n_rest, mean, rest, difference, p (two-sided, never 0), q (Benjamini-Hochberg over the
     groups and metrics of a dataset), after_length (the difference that remains in a linear fit on length).
+    BadInputError for missing columns and where no two groups have two scored episodes.
     """
     import polars as pl
 

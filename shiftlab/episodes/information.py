@@ -131,6 +131,7 @@ def deminf(
     state_latent (N, zs), action_latent (N, za) and episode (N,). An episode's score is the mean of its
     steps' clipped, z-scored contributions to the pooled mutual information; 0 is the average step.
     When not to use: raw absolute actions (it measures tracking), or data with pauses left in (ties).
+    BadInputError for latents of different length or with NaN.
     """
     s, a = np.asarray(state_latent, dtype=np.float64), np.asarray(action_latent, dtype=np.float64)
     labels, which = np.unique(np.asarray(episode), return_inverse=True)

@@ -53,7 +53,7 @@ def sensitivity(
     of sparse filters [layers, 5] at EPSILONS, and filters n [layers]. A layer is degenerate when its ratio is
     at least `random_ratio`, or its entropy below `low_entropy` with at least `sparse_share` of its filters
     sparse. Columns: eps, low_entropy, random_ratio, layers, random, sparse, degenerate, share (0 to 1),
-    share_filters.
+    share_filters. BadInputError for counts of another shape.
     """
     import polars as pl
 

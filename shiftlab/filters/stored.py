@@ -472,7 +472,10 @@ def stored_duplicates(store: Store, where: str | None = None) -> pl.DataFrame:
 
 
 def export_sketches(store: Store, path: str | Path) -> int:
-    """Write all models as one Parquet file of sketches and quality, without weights; returns the models."""
+    """Write all models as one Parquet file of sketches and quality, without weights; returns the models.
+
+    BadInputError for a catalog without models.
+    """
     with store.read() as con:
         frame = con.sql(queries.sql("packed_models")).pl()
     if frame.is_empty():

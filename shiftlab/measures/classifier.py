@@ -26,7 +26,7 @@ class TwoSample:
 
     @property
     def value(self) -> float:
-        """The auc."""
+        """Area under the ROC curve."""
         return self.auc
 
 

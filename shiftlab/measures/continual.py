@@ -102,7 +102,7 @@ class Novelty:
 
     @property
     def value(self) -> float:
-        """Mean z, sign kept."""
+        """Mean z of the rows, sign kept."""
         return self.mean_z
 
 

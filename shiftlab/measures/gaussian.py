@@ -82,7 +82,10 @@ def gaussian_wasserstein(
 def gaussian_wasserstein_moments(
     mean_x: ArrayLike, covariance_x: ArrayLike, mean_y: ArrayLike, covariance_y: ArrayLike
 ) -> GaussianShift:
-    """The same from moments: means (d,) and symmetric positive semi-definite covariances (d, d)."""
+    """The same from moments: means (d,) and symmetric positive semi-definite covariances (d, d).
+
+    ValueError for shapes that do not match and covariances that are none.
+    """
     found = []
     for side, mean, covariance in (("x", mean_x, covariance_x), ("y", mean_y, covariance_y)):
         centre = cloud(mean, f"mean_{side}")[:, 0].astype(np.float64)

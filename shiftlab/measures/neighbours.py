@@ -155,7 +155,7 @@ class Coverage:
 
     @property
     def value(self) -> float:
-        """The coverage."""
+        """Share of the reference x whose ball holds some y."""
         return self.coverage
 
 

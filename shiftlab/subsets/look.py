@@ -99,7 +99,10 @@ def places(store: Store, subject: str, dataset: str | None = None) -> pl.DataFra
 
 
 def read_names(path: str | Path) -> tuple[str, ...]:
-    """Names of subsets from a file: one a line, or the column `subset` of a CSV."""
+    """Names of subsets from a file: one a line, or the column `subset` of a CSV.
+
+    BadInputError for a file or a line that holds no names.
+    """
     path = Path(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

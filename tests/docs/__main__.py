@@ -1,4 +1,9 @@
-"""Writes what the commands in the documents print now into the documents: python -m tests.docs [FILE ...]."""
+"""Writes the references, and what the commands in the documents print now, into the documents.
+
+python -m tests.docs                  everything
+python -m tests.docs references       only docs/cli.md, docs/api and the table of measures: seconds
+python -m tests.docs tutorial.md ...  these documents, and the references
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.docs import measures_table
+from tests.docs import api_reference, cli_reference, measures_table
 from tests.docs.console import Shell, filled
 from tests.docs.documents import DOCUMENTS, furnish
 
 
 def main(names: list[str]) -> None:
-    measures_table.write()
+    references()
     with tempfile.TemporaryDirectory() as home:
         for number, path in enumerate(DOCUMENTS):
             if names and path.name not in names:
@@ -24,4 +29,18 @@ def main(names: list[str]) -> None:
             print(f"{path.name}: done")
 
 
-main(sys.argv[1:])
+def references() -> None:
+    """Writes docs/cli.md, docs/api and the table of measures; pages of modules that are gone go."""
+    measures_table.write()
+    cli_reference.DOCUMENT.write_text(cli_reference.text(), encoding="utf-8")
+    api_reference.FOLDER.mkdir(exist_ok=True)
+    pages = api_reference.pages()
+    for path in set(api_reference.FOLDER.glob("*.md")) - set(pages):
+        path.unlink()
+    for path, text in pages.items():
+        path.write_text(text, encoding="utf-8")
+    print("references: done")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
