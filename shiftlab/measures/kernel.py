@@ -161,4 +161,4 @@ def kid_pool(x: Floats, y: Floats) -> tuple[Floats, NDArray[np.float64], NDArray
 
 def kid_kernel(d: int) -> pair_means.Kernel:
     """The cubic kernel of the kernel inception distance."""
-    return pair_means.polynomial(3, 1 / d, 1.0)
+    return pair_means.cubic(1 / d, 1.0)

@@ -61,8 +61,9 @@ def line_costs(a: Floats, b: Floats, p: float) -> NDArray[np.float64]:
 
 def uniform_merge(n: int, m: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """`merge_weights` for uniform weights, in whole numbers: no piece is lost or made by rounding."""
-    edges = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)
+    edges = np.sort(np.concatenate([np.arange(1, n + 1) * m, np.arange(1, m + 1) * n]))
     length = np.diff(edges, prepend=0)
+    edges, length = edges[length > 0], length[length > 0]  # an edge of both is one
     return (edges - 1) // m, (edges - 1) // n, length / (n * m)
 
 

@@ -110,11 +110,13 @@ class Membership:
 
 def compact(vectors: NDArray[Any], membership: Membership) -> tuple[NDArray[np.float32], Membership]:
     """Only the items that are in some subset, as float32 rows around their mean; membership renumbered."""
-    used = np.unique(membership.weights.indices)
+    w = membership.weights
+    is_used = np.zeros(w.shape[1], bool)
+    is_used[w.indices] = True
+    used = np.flatnonzero(is_used)
     rows = np.asarray(vectors[used], dtype=np.float32)
     rows = rows - rows.mean(axis=0, dtype=np.float64).astype(np.float32)
-    w = membership.weights
-    columns = np.searchsorted(used, w.indices)
+    columns = (np.cumsum(is_used, dtype=np.int32) - 1)[w.indices]
     return np.ascontiguousarray(rows), Membership(
         csr_array((w.data, columns, w.indptr), (w.shape[0], len(used)))
     )

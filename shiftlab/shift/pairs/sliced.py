@@ -8,13 +8,17 @@ the variances within bins is an upper bound. Every pair is then one entry of one
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shiftlab.measures.sliced import directions
+from shiftlab.measures.sliced import directions, uniform_merge
 from shiftlab.shift.pairs.embedding import BLOCKS, Squared, blocked_gaps, squared_gaps
 from shiftlab.shift.pairs.membership import Membership
+
+# Bins of fewer steps than this are averaged faster by a matrix product than run by run.
+_SHORT_RUNS = 10
 
 
 @dataclass(frozen=True)
@@ -85,18 +89,25 @@ def quantile_rows(
 def _uniform_bins(values: NDArray[np.float32], out: NDArray[np.float32]) -> None:
     """Average n equal steps over Q equal bins: whole steps by runs, and the steps that an edge cuts by shares."""
     n, bins = values.shape[1], out.shape[1]
-    edge = np.arange(bins + 1) * (n / bins)
-    if n < bins:  # a step covers several bins
-        step = np.arange(n)[:, None]
-        width = np.maximum(np.minimum(step + 1, edge[1:]) - np.maximum(step, edge[:-1]), 0)
-        np.matmul(values, (width * (bins / n)).astype(np.float32), out=out)
+    if n < _SHORT_RUNS * bins:
+        np.matmul(values, _bin_shares(n, bins), out=out)
         return
+    edge = np.arange(bins + 1) * (n / bins)
     first = edge[:-1].astype(np.int64)
     before = values[:, first] * (edge[:-1] - first).astype(np.float32)
     np.add.reduceat(values, first, axis=1, out=out)
     out -= before
     out[:, :-1] += before[:, 1:]
     out *= np.float32(bins / n)
+
+
+@lru_cache(maxsize=256)
+def _bin_shares(n: int, bins: int) -> NDArray[np.float32]:
+    """Share of each of n equal steps in the average over each bin, (n, Q)."""
+    step, cell, moved = uniform_merge(n, bins)
+    shares = np.zeros((n, bins), np.float32)
+    shares[step, cell] = moved * bins
+    return shares
 
 
 def _weighted_bins(
