@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import shiftlab.episodes.curate
     import shiftlab.episodes.ingest
-    from shiftlab import paired, parallel, subsets, vectors
+    from shiftlab import paired, parallel, pictures, signals, subsets, vectors
     from shiftlab.curate import Made
     from shiftlab.filters.ingest import IngestedModel
     from shiftlab.shift.blocks import Blocks
@@ -115,6 +115,20 @@ class Catalog:
         progress: Callable[[str], None] = _silent,
         **options: Any,
     ) -> list[IngestedModel]:
+    def ingest_signals(self, path: str | Path, dataset: str, signal: str, **options: Any) -> signals.Ingested:
+        """Signals of items at a stage; see `signals.ingest_signals`."""
+        from shiftlab import signals
+
+        return signals.ingest_signals(self.store, path, dataset, signal, **options)
+
+    def ingest_checkpoint(
+        self, path: str | Path, model: str, *, stage: str = "base"
+    ) -> paired.checkpoints.IngestedCheckpoint:
+        """Weights of a network at a stage, block by block; see `paired.ingest_checkpoint`."""
+        from shiftlab import paired
+
+        return paired.ingest_checkpoint(self.store, path, model, stage=stage)
+
         """Weights of trained networks; see `filters.ingest_models`."""
         from shiftlab import filters
 
@@ -169,11 +183,63 @@ class Catalog:
 
         return predictions.consistency(self.store, dataset, model)
 
-    def compare_checkpoints(self, before: str | Path, after: str | Path) -> pl.DataFrame:
+    def compare_labellings(self, dataset: str, space: str | None = None, **options: Any) -> dict[str, Any]:
+        """The boundary of a concept under two labellings, stored; see `paired.compare_labellings`."""
+        from shiftlab import paired
+
+        return paired.compare_labellings(self.store, dataset, space, **options)
+
+    def compare_concepts(self, left: str, right: str | None = None, **options: Any) -> pl.DataFrame:
+        """What moved: cells, labels, or labels within cells, stored; see `shift.concept.compare_concepts`."""
+        from shiftlab.shift import concept
+
+        return concept.compare_concepts(self.store, left, right, **options)
+
+    def compare_signals(self, dataset: str, signal: str, **options: Any) -> pl.DataFrame:
+        """Spectra of signals at two stages, stored; see `paired.compare_signals`."""
+        from shiftlab import paired
+
+        return paired.compare_signals(self.store, dataset, signal, **options)
+
+    def compare_effects(self, path: str | Path, **options: Any) -> dict[str, Any]:
+        """Two columns of effects in a table, stored; see `paired.compare_effects`."""
+        from shiftlab import paired
+
+        return paired.compare_effects(self.store, path, **options)
+
+    def forgetting(self, dataset: str, model: str, **options: Any) -> dict[str, Any]:
+        """What a model lost of earlier tasks, stored; see `paired.forgetting`."""
+        from shiftlab import paired
+
+        return paired.forgetting(self.store, dataset, model, **options)
+
+    def precision_under_prior(self, dataset: str, model: str, **options: Any) -> dict[str, Any]:
+        """Precision of a model where its target is rare, stored; see `paired.precision_under_prior`."""
+        from shiftlab import paired
+
+        return paired.precision_under_prior(self.store, dataset, model, **options)
+
+    def compare_checkpoints(
+        self, before: str | Path, after: str | Path, *, model: str | None = None
+    ) -> pl.DataFrame:
         """Two checkpoints of a network, tensor by tensor, stored; see `paired.compare_checkpoints`."""
         from shiftlab import paired
 
-        return paired.compare_checkpoints(self.store, before, after)
+        return paired.compare_checkpoints(self.store, before, after, model=model)
+
+    def task_similarity(self, model: str, stages: Sequence[str], *, before: str = "base") -> pl.DataFrame:
+        """Cosines of a network's task vectors, stored; see `paired.task_similarity`."""
+        from shiftlab import paired
+
+        return paired.task_similarity(self.store, model, stages, before=before)
+
+    def block_sensitivity(
+        self, model: str, *, between: Sequence[tuple[str, str]], within: Sequence[tuple[str, str]]
+    ) -> pl.DataFrame:
+        """Which blocks of a network follow the task, stored; see `paired.block_sensitivity`."""
+        from shiftlab import paired
+
+        return paired.block_sensitivity(self.store, model, between=between, within=within)
 
     def ingest_episodes(
         self, path: str | Path, dataset: str, *, progress: Callable[[str], None] = _silent, **options: Any

@@ -89,8 +89,8 @@ def ingest_vectors(
     if there:
         return Ingested(dataset, space, stage, int(there[0][0]), int(there[0][1]), 0, 0, already_there=True)
     found = reader.read(path, ids)
-    _refuse_non_finite(found.matrix, path)
-    keys, rows, unknown = _match(store, dataset, found.ids, path, skip_unknown)
+    refuse_non_finite(found.matrix, path)
+    keys, rows, unknown = match_items(store, dataset, found.ids, path, skip_unknown)
     item_ids, first = np.unique(keys, return_index=True)
     averaged = len(keys) - len(item_ids)
     if averaged and not average:
@@ -100,7 +100,7 @@ def ingest_vectors(
         )
     folder = store.path / "vectors"
     matrix = _ordered(found.matrix, keys, rows, item_ids, averaged > 0)
-    file, ids_file = _write(folder, matrix), _write(folder, item_ids)
+    file, ids_file = write_array(folder, matrix), write_array(folder, item_ids)
     params = {"space": space, "stage": stage, "ids": ids, "average": average, "skip_unknown": skip_unknown}
     run = Run("ingest vectors", params, dataset=dataset, inputs={path.name: content})
     run.notes = {"vectors": len(item_ids), "averaged": averaged, "unknown_ids": unknown}
@@ -138,7 +138,7 @@ def load(store: Store, dataset: str, space: str | None = None, stage: str = BASE
         files = con.execute(
             "select file, ids_file from vector_file where space_id = $1 order by file", [chosen[0][0]]
         ).fetchall()
-    parts = [tuple(_mapped(store.path / "vectors" / name) for name in row) for row in files]
+    parts = [tuple(mapped(store.path / "vectors" / name) for name in row) for row in files]
     if len(parts) == 1:
         return Vectors(chosen[0][1], stage, parts[0][1], parts[0][0])
     item_ids = np.concatenate([ids for _, ids in parts])
@@ -146,7 +146,7 @@ def load(store: Store, dataset: str, space: str | None = None, stage: str = BASE
     return Vectors(chosen[0][1], stage, item_ids[order], np.concatenate([m for m, _ in parts])[order])
 
 
-def _mapped(path: Path) -> np.ndarray:
+def mapped(path: Path) -> np.ndarray:
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
@@ -156,7 +156,7 @@ def _mapped(path: Path) -> np.ndarray:
     return array
 
 
-def _refuse_non_finite(matrix: np.ndarray, path: Path) -> None:
+def refuse_non_finite(matrix: np.ndarray, path: Path) -> None:
     for start in range(0, len(matrix), _ROWS_PER_BLOCK):
         with np.errstate(over="ignore"):  # 1e39 is a number that float32, as vectors are stored, has not
             bad = ~np.isfinite(matrix[start : start + _ROWS_PER_BLOCK].astype(np.float32, copy=False)).all(1)
@@ -167,7 +167,7 @@ def _refuse_non_finite(matrix: np.ndarray, path: Path) -> None:
             )
 
 
-def _match(
+def match_items(
     store: Store, dataset: str, ids: np.ndarray, path: Path, skip_unknown: bool
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """item_id and row of each known id, and the number of unknown ones."""
@@ -211,7 +211,7 @@ def _ordered(
     return (sums / counts[:, None]).astype(np.float32)
 
 
-def _write(folder: Path, array: np.ndarray) -> str:
+def write_array(folder: Path, array: np.ndarray) -> str:
     """Writes the array under the name of its content; a file that is there already is the same."""
     digest = hashlib.blake2b(f"{array.dtype.str}{array.shape}".encode(), digest_size=16)
     digest.update(np.ascontiguousarray(array).data)
@@ -257,7 +257,7 @@ def _store(
     for (other,) in con.execute(
         "select ids_file from vector_file where space_id = $1", [space_id]
     ).fetchall():
-        both = np.intersect1d(_mapped(folder / other), item_ids)
+        both = np.intersect1d(mapped(folder / other), item_ids)
         if len(both):
             raise BadInputError(
                 f"{len(both):,} items of dataset '{dataset}' have a vector in space '{space}' ({stage}) already: "

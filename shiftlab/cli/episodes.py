@@ -254,7 +254,8 @@ def export(
 @click.option(
     "--side", type=click.Choice(["states", "actions", "state-action"]), default="states", show_default=True
 )
-@click.option("--measure", default="energy_distance", show_default=True, help="See 'shiftlab measures'.")
+@click.option("--measure", default="energy_distance", show_default=True,
+              help="Of clouds; or of transitions: dynamics_error, policy_kl. See 'shiftlab measures'.")  # fmt: skip
 @click.option("--permutations", type=int, default=199, show_default=True, help="Of whole episodes.")
 @click.option("--seed", type=int, default=0, show_default=True)
 def shift(settings: Settings, dataset: str, left: str, right: str, **options: object) -> None:

@@ -132,3 +132,43 @@ def _said(settings: Settings, file: str, done: Any) -> None:
     settings.say(f"{done.rows:,} {done.what} -> '{done.dataset}'")
     if done.unknown_ids:
         settings.say(f"{done.unknown_ids:,} rows were left out: their ids are no items of '{done.dataset}'")
+
+
+@ingest.command(
+    epilog="Example: shiftlab ingest signals outputs.npz --dataset pictures --signal output --stage trained"
+)
+@common
+@click.argument("file", type=click.Path())
+@click.option("--dataset", required=True, help="Dataset whose items the signals belong to.")
+@click.option("--signal", required=True, help="Name of the signals: target, output, waveform ...")
+@click.option("--stage", default="base", show_default=True, help="Stage, for paired comparison.")
+@click.option(
+    "--ids", help="Array or column with the ids; for .npy a file: ids.npy, items.csv, items.parquet:image_id."
+)
+@click.option("--skip-unknown", is_flag=True, help="Leave out ids that the dataset does not have.")
+def signals(settings: Settings, file: str, dataset: str, signal: str, **options: Any) -> None:
+    """Signals or pictures of items, to be compared by their spectra: (n, length) or (n, height, width)."""
+    done = settings.open(create=True).ingest_signals(file, dataset, signal, **options)
+    if done.already_there:
+        settings.say(f"{file} is in signals '{signal}' already: nothing to do")
+        return
+    shape = " x ".join(map(str, done.shape))
+    settings.say(f"{done.signals:,} signals of {shape} -> '{dataset}', '{signal}' ({done.stage})")
+    if done.unknown_ids:
+        settings.say(f"{done.unknown_ids:,} rows were left out: their ids are no items of '{dataset}'")
+
+
+@ingest.command(epilog="Example: shiftlab ingest checkpoints tuned.safetensors --model net --stage tuned")
+@common
+@click.argument("file", type=click.Path())
+@click.option("--model", required=True, help="Name of the network whose checkpoints belong together.")
+@click.option(
+    "--stage", default="base", show_default=True, help="State of the network: base, task1, tuned ..."
+)
+def checkpoints(settings: Settings, file: str, model: str, stage: str) -> None:
+    """Weights of a network, block by block, to be compared by stage: safetensors, torch, npz."""
+    done = settings.open(create=True).ingest_checkpoint(file, model, stage=stage)
+    if done.already_there:
+        settings.say(f"{file} is '{model}' at '{stage}' already: nothing to do")
+        return
+    settings.say(f"{done.blocks:,} blocks with {done.weights:,} weights -> '{model}' ({stage})")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shiftlab.cli import states
 from shiftlab.cli.plotting import plot_option, save
 from shiftlab.cli.settings import Settings, common, engine_option
 
@@ -56,6 +57,9 @@ def shift() -> None:
 )
 @click.option("--space", help="Vector space for measures of clouds; needed where the dataset has several.")
 @click.option("--stage", default="base", show_default=True)
+@click.option(
+    "--signal", help="Compare the amplitude spectra of these signals instead: see 'ingest signals'."
+)
 @click.option("--dataset", help="Where several datasets have subsets of these names.")
 @click.option("--permutations", type=click.IntRange(min=0), default=999, show_default=True)
 @click.option(
@@ -106,12 +110,14 @@ def _beside_chance(scores: list[Score]) -> Any:
 @click.argument("b")
 @click.option(
     "--kind",
-    type=click.Choice(["features", "moves", "nearest", "witness"]),
+    type=click.Choice(["features", "values", "flows", "moves", "nearest", "witness"]),
     default="features",
     show_default=True,
-    help="features: columns by their own shift; moves: the costliest moves of the transport plan; nearest: items of A "
-    "nearest to and farthest from B; witness: items where one side is dense and the other is not.",
+    help="features: columns by their own shift; values: one column of every item; flows: the transport plan between "
+    "groups of similar items; moves: its costliest moves; nearest: items of A nearest to and farthest from B; witness: "
+    "items where one side is dense and the other is not.",
 )
+@click.option("--feature", type=click.IntRange(min=0), default=0, show_default=True, help="Column for values.")
 @click.option("--space", help="Vector space; needed where the dataset has several.")
 @click.option("--stage", default="base", show_default=True)
 @click.option("--dataset", help="Where several datasets have subsets of these names.")
@@ -193,43 +199,5 @@ def blocks(settings: Settings, folder: str, **options: Any) -> None:
     )
 
 
-@shift.command(epilog="Example: shiftlab shift stages clip --dataset coco --after tuned --by split")
-@common
-@click.argument("space")
-@click.option("--dataset", required=True, help="Dataset whose items have vectors at both stages.")
-@click.option("--before", default="base", show_default=True, help="First stage.")
-@click.option("--after", required=True, help="Second stage.")
-@click.option("--by", help="Label whose values are compared by themselves.")
-@click.option("--permutations", type=click.IntRange(min=0), default=999, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
-def stages(settings: Settings, space: str, dataset: str, **options: Any) -> None:
-    """How the same items moved in SPACE between two stages: length, common direction, consistency."""
-    settings.emit(settings.open().compare_stages(dataset, space, **options))
-
-
-@shift.command(epilog="Example: shiftlab shift predictions clip --dataset coco --after tuned --truth label")
-@common
-@click.argument("model")
-@click.option("--dataset", required=True, help="Dataset whose items were predicted.")
-@click.option("--before", default="base", show_default=True, help="First stage.")
-@click.option("--after", help="Second stage; without it the agreement over all stages.")
-@click.option("--by", help="Label whose values are compared by themselves.")
-@click.option("--truth", help="Labels that say what is right.")
-def predictions(settings: Settings, model: str, dataset: str, after: str | None, **options: Any) -> None:
-    """How often MODEL says something else about the same items at another stage."""
-    import polars as pl
-
-    catalog = settings.open()
-    if after is None:
-        settings.emit(pl.DataFrame([catalog.consistency(dataset, model)]))
-        return
-    settings.emit(catalog.compare_predictions(dataset, model, after=after, **options))
-
-
-@shift.command(epilog="Example: shiftlab shift checkpoints base.safetensors tuned.safetensors")
-@common
-@click.argument("before", type=click.Path())
-@click.argument("after", type=click.Path())
-def checkpoints(settings: Settings, before: str, after: str) -> None:
-    """How every tensor of a network changed between two files: safetensors, torch, npz."""
-    settings.emit(settings.open(create=True).compare_checkpoints(before, after))
+for command in states.COMMANDS:
+    shift.add_command(command)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from shiftlab.catalog import Run, Store
 from shiftlab.episodes.prepare import standardise
 from shiftlab.episodes.stored import SCHEMES, read_steps, rows, source_of
+from shiftlab.episodes.transitions import transition_shift, transitions_of
 from shiftlab.errors import BadInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 
 SIDES = ("states", "actions", "state-action")
+TRANSITION_MEASURES = ("dynamics_error", "policy_kl")
 FEWEST = 4  # episodes on both sides together below which there is nothing to re-assign
 
 
@@ -50,16 +52,19 @@ def episode_shift(
     except ValueError as error:
         raise BadInputError(str(error)) from None
     if spec.kind != "cloud":
-        raise BadInputError(f"{measure} does not compare two clouds of vectors by one number")
+        raise BadInputError(
+            f"{measure} does not compare two clouds of vectors by one number; for transitions there are "
+            "dynamics_error and policy_kl"
+        )
     started = time.perf_counter()
     both, whose = _thinned(x, y, episode_x, episode_y, rows_per_side)
     z, _ = standardise(both)
     names, at = np.unique(whose, return_inverse=True)
     left = np.array([name < 0 for name in names])
     fixed = spec.resolve(z[left[at]], z[~left[at]]) if spec.resolve else {}
-    value = float(spec.function(z[left[at]], z[~left[at]], **fixed))
+    value = _number(spec.function(z[left[at]], z[~left[at]], **fixed))
     again = _by_episode(measure, z, at, fixed) or (
-        lambda side: float(spec.function(z[side[at]], z[~side[at]], **fixed))
+        lambda side: _number(spec.function(z[side[at]], z[~side[at]], **fixed))
     )
     rng = np.random.default_rng([seed, 41])
     enough = len(names) >= FEWEST and permutations
@@ -84,6 +89,10 @@ def episode_shift(
             "unit": "z-scored over both sides",
         },
     }
+
+
+def _number(found: Any) -> float:
+    return float(getattr(found, "value", found))
 
 
 def _by_episode(
@@ -138,17 +147,29 @@ def compare_stored(
 ) -> dict[str, Any]:
     """Two operators, sessions, tasks or labels of a dataset, or (``by="dataset"``) two datasets; stored as a score.
 
-    ``dataset`` is ignored for ``by="dataset"``, where ``left`` and ``right`` name them.
+    ``dataset`` is ignored for ``by="dataset"``, where ``left`` and ``right`` name them. The measures dynamics_error and
+    policy_kl compare transitions instead of a ``side``.
     """
     from shiftlab.measures import registry
     from shiftlab.shift.stored import score_row, store_scores
 
     if side not in SIDES:
         raise BadInputError(f"side must be one of {', '.join(SIDES)}, not {side!r}")
-    clouds = [_cloud(store, dataset, by, name, side) for name in (left, right)]
+    of_transitions = measure in TRANSITION_MEASURES
+    side = "transitions" if of_transitions else side
+    clouds = [
+        _cloud(store, dataset, by, name, "state-action" if of_transitions else side) for name in (left, right)
+    ]
     if clouds[0][0].shape[1] != clouds[1][0].shape[1]:
         raise BadInputError(f"'{left}' and '{right}' differ in width: {[c[0].shape[1] for c in clouds]}")
-    found = episode_shift(clouds[0][0], clouds[1][0], clouds[0][1], clouds[1][1], measure=measure, **options)
+    if of_transitions:
+        width = int(source_of(store, left if by == "dataset" else dataset)["state_dim"])
+        pairs = [transitions_of(rows[:, :width], rows[:, width:], episode) for rows, episode in clouds]
+        found = transition_shift(pairs[0], pairs[1], measure, **options)
+    else:
+        found = episode_shift(
+            clouds[0][0], clouds[1][0], clouds[0][1], clouds[1][1], measure=measure, **options
+        )
     run = Run(
         "episodes shift",
         {"by": by, "left": left, "right": right, "side": side, "measure": measure} | options,

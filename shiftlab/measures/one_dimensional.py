@@ -100,15 +100,41 @@ def amplitude_spectrum(signal: ArrayLike, drop_dc: bool = True) -> NDArray[np.fl
         raise ValueError(f"signal must have shape (n,) or (h, w), not {values.shape}")
     if not np.isfinite(values).all():
         raise ValueError("signal must be finite")
-    # Removing the mean first leaves the other frequencies alone and keeps rounding out of them.
-    mean = values.mean()
-    amplitude = np.abs(np.fft.fftn(values - mean))
-    amplitude[(0,) * values.ndim] = abs(mean) * values.size
-    axes = [np.rint(np.abs(np.fft.fftfreq(n)) * n).astype(int) for n in values.shape]
-    frequency = axes[0] if values.ndim == 1 else axes[0][:, None] + axes[1][None, :]
-    spectrum = np.bincount(frequency.ravel(), weights=amplitude.ravel()).astype(np.float64)
-    if not drop_dc:
-        return spectrum
-    if np.ptp(values) <= 1e-12 * max(1.0, abs(mean)):
+    if drop_dc and np.ptp(values) <= 1e-12 * max(1.0, abs(values.mean())):
         raise UndefinedMeasureError("a constant signal has no mass once its mean is dropped")
-    return spectrum[1:]
+    spectrum = amplitude_spectra(values[None])[0]
+    return spectrum[1:] if drop_dc else spectrum
+
+
+def amplitude_spectra(signals: NDArray[np.floating]) -> NDArray[np.float64]:
+    """`amplitude_spectrum` with DC of every signal (m, n) or picture (m, h, w): (m, k), as float64."""
+    shape = signals.shape[1:]
+    axes = [np.rint(np.abs(np.fft.fftfreq(n)) * n).astype(int) for n in shape]
+    frequency = axes[0] if len(shape) == 1 else axes[0][:, None] + axes[1][None, :]
+    order = np.argsort(frequency.ravel(), kind="stable")
+    borders = np.searchsorted(frequency.ravel()[order], np.arange(frequency.max() + 1))
+    found = np.empty((len(signals), len(borders)))
+    step = max(1, 4_000_000 // int(np.prod(shape)))
+    for start in range(0, len(signals), step):
+        block = np.asarray(signals[start : start + step], dtype=np.float64).reshape(-1, *shape)
+        # Removing the mean first leaves the other frequencies alone and keeps rounding out of them.
+        mean = block.mean(axis=tuple(range(1, block.ndim)), keepdims=True)
+        amplitude = np.abs(np.fft.fftn(block - mean, axes=tuple(range(1, block.ndim))))
+        flat = amplitude.reshape(len(block), -1)
+        flat[:, 0] = np.abs(mean).ravel() * flat.shape[1]
+        found[start : start + step] = np.add.reduceat(flat[:, order], borders, axis=1)
+    return found
+
+
+def amplitude_shares(
+    signals: NDArray[np.floating], first: int | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Spectra without DC that sum to 1 (m, k), rows of zeros for constant signals, and which are not constant (m,).
+
+    ``first`` keeps the lowest frequencies only, as FreSh does.
+    """
+    spectra = amplitude_spectra(signals)[:, 1 : None if first is None else first + 1]
+    flat = signals.reshape(len(signals), -1)
+    total = spectra.sum(axis=1)
+    varies = (np.ptp(flat, axis=1) > 1e-6 * np.maximum(1.0, np.abs(flat).max(axis=1))) & (total > 0)
+    return np.where(varies[:, None], spectra / np.where(varies, total, 1.0)[:, None], 0.0), varies

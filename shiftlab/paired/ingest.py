@@ -112,21 +112,28 @@ def _ingest(
     return Ingested(dataset, told, len(fresh), len(unknown))
 
 
+def read_table(path: Path) -> pl.DataFrame:
+    """A CSV, TSV (all cells as text) or Parquet file; BadInputError naming it where it cannot be read."""
+    import polars as pl
+
+    if not path.is_file():
+        raise BadInputError(f"there is no file '{path}'")
+    suffix = path.suffix.lower()
+    if suffix not in (".parquet", ".csv", ".tsv"):
+        raise BadInputError(f"{path.name}: tables come as .csv, .tsv or .parquet")
+    try:
+        if suffix == ".parquet":
+            return pl.read_parquet(path)
+        return pl.read_csv(path, separator="\t" if suffix == ".tsv" else ",", infer_schema=False)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise BadInputError(f"{path.name} cannot be read: {str(error).splitlines()[0]}") from error
+
+
 def _rows(path: Path, column: str, prob: str | None) -> pl.DataFrame:
     """row, item, value, prob of a table; rows without a value are left out."""
     import polars as pl
 
-    try:
-        if path.suffix.lower() == ".parquet":
-            table = pl.read_parquet(path)
-        elif path.suffix.lower() in (".csv", ".tsv"):
-            table = pl.read_csv(
-                path, separator="\t" if path.suffix.lower() == ".tsv" else ",", infer_schema=False
-            )
-        else:
-            raise BadInputError(f"{path.name}: labels and predictions come as .csv, .tsv or .parquet")
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise BadInputError(f"{path.name} cannot be read: {str(error).splitlines()[0]}") from error
+    table = read_table(path)
     ids = next((name for name in _IDS if name in table.columns), None)
     if ids is None:
         raise BadInputError(f"{path.name} has no column with ids: name it one of {', '.join(_IDS)}")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from shiftlab import queries
 from shiftlab.catalog import Run, Store
-from shiftlab.errors import NotFoundError
-from shiftlab.measures import flip_rate, prediction_consistency
+from shiftlab.errors import BadInputError, NotFoundError
+from shiftlab.measures import UndefinedMeasureError, flip_rate, forget_ratio, prediction_consistency
 from shiftlab.measures.registry import get
 from shiftlab.names import nearest, require_dataset
 from shiftlab.shift.stored import score_row, store_scores
@@ -26,20 +26,26 @@ def compare_predictions(
     after: str,
     by: str | None = None,
     truth: str | None = None,
+    chance: float | None = None,
 ) -> pl.DataFrame:
     """Share of items whose predicted label differs between two stages, for each label of ``by``.
 
     Columns grp, n, rate, ci_low, ci_high (Wilson, 95 %), and with ``truth``, a scheme of labels, accuracy_before,
-    accuracy_after, lost (right, then wrong) and gained. Raises NotFoundError for what is not there.
+    accuracy_after, lost (right, then wrong) and gained, and with the accuracy of ``chance`` forget_ratio: the share of
+    what was above chance that is gone. Raises NotFoundError for what is not there.
     """
     import polars as pl
 
     require_dataset(store, dataset)
+    if chance is not None and (truth is None or not 0 <= chance < 1):
+        raise BadInputError(
+            "chance is an accuracy from 0 to below 1, and needs truth: the labels that are right"
+        )
     values = {"dataset": dataset, "model": model, "before": before, "after": after, "by": by, "truth": truth}
     with store.read() as con:
         known = con.sql(queries.sql("paired_models"), params={"dataset": dataset}).pl()
         pairs = con.sql(queries.sql("paired_predictions"), params=values).pl()
-    _require(known, dataset, model, (before, after))
+    require_model(known, dataset, model, (before, after))
     for scheme, column in ((by, "grp"), (truth, "truth")):
         if scheme is not None and pairs[column].null_count() == len(pairs):
             raise NotFoundError(
@@ -50,23 +56,50 @@ def compare_predictions(
     rows, stored = [], []
     for (name,), mine in sorted(pairs.group_by("grp"), key=lambda one: str(one[0][0])):
         row = _row(name, mine, truth)
-        rows.append(row)
         numbers = {"value": row["rate"], "ci_low": row["ci_low"], "ci_high": row["ci_high"]}
         params: dict[str, Any] = {key: value for key, value in row.items() if key not in (*numbers, "grp")}
         sides = (f"{dataset}:{model}@{before}", f"{dataset}:{model}@{after}")
         found = numbers | {"n_left": len(mine), "n_right": len(mine), "params": params}
         stored.append(score_row(get("flip_rate"), "prediction", *sides, name and f"{by} {name}", found))
+        if chance is not None:
+            told = _forgotten(row, chance)
+            stored.append(score_row(get("forget_ratio"), "prediction", *sides, name and f"{by} {name}", told))
+            row |= {"forget_ratio": told["value"]}
+        rows.append(row)
     store_scores(store, Run("shift predictions", values, dataset=dataset), stored)
     return pl.DataFrame(rows, infer_schema_length=None, schema_overrides={"grp": pl.String})
 
 
+def _forgotten(row: dict[str, Any], chance: float) -> dict[str, Any]:
+    value, note = None, None
+    try:
+        value = forget_ratio(float(row["accuracy_before"]), float(row["accuracy_after"]), chance)
+    except UndefinedMeasureError as error:
+        note = str(error)
+    about = {
+        "chance": chance,
+        "accuracy_before": row["accuracy_before"],
+        "accuracy_after": row["accuracy_after"],
+    }
+    return {
+        "value": value,
+        "note": note,
+        "n_left": row["n_truth"],
+        "n_right": row["n_truth"],
+        "params": about,
+    }
+
+
 def consistency(store: Store, dataset: str, model: str) -> dict[str, Any]:
-    """Agreement of all stages of a model over the items that have every stage: value, n, stages; stored as a score."""
+    """Agreement of all stages of a model over the items that have every stage: value, n, stages; stored as a score.
+
+    NotFoundError for a model with fewer than two stages.
+    """
     require_dataset(store, dataset)
     with store.read() as con:
         known = con.sql(queries.sql("paired_models"), params={"dataset": dataset}).pl()
         views = con.sql(queries.sql("paired_views"), params={"dataset": dataset, "model": model}).pl()
-    _require(known, dataset, model, ())
+    require_model(known, dataset, model, ())
     table = views.pivot("stage", index="item_id", values="label").drop_nulls().drop("item_id")
     if table.width < 2 or table.is_empty():
         raise NotFoundError(
@@ -85,7 +118,7 @@ def consistency(store: Store, dataset: str, model: str) -> dict[str, Any]:
     return {"model": model, "stages": table.width, "n": len(table), "consistency": value}
 
 
-def _require(known: pl.DataFrame, dataset: str, model: str, stages: tuple[str, ...]) -> None:
+def require_model(known: pl.DataFrame, dataset: str, model: str, stages: tuple[str, ...]) -> None:
     names = known["model"].unique().to_list()
     if model not in names:
         raise NotFoundError(

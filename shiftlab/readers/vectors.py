@@ -25,14 +25,14 @@ ID_NAMES = ("image_id", "item", "item_id", "external_id", "id", "ids")
 
 @dataclass(frozen=True)
 class VectorFile:
-    """ids: (n,) of text. matrix: (n, d) of numbers, memory-mapped where the format allows it."""
+    """ids: (n,) of text. matrix: (n, d) or (n, h, w) of numbers, memory-mapped where the format allows it."""
 
     ids: np.ndarray
     matrix: np.ndarray
 
 
-def read(path: Path, ids: str | None = None) -> VectorFile:
-    """Reads `path`; `ids` says where the ids are.
+def read(path: Path, ids: str | None = None, *, pictures: bool = False) -> VectorFile:
+    """Reads `path`; `ids` says where the ids are, `pictures` that each row may have two dimensions.
 
     npz and Parquet: the name of an array or column (default: image_id, item, id ...). npy: a second file,
     as ``captions.parquet``, ``captions.csv:image_id`` or ``ids.npy``, one id per row.
@@ -45,16 +45,17 @@ def read(path: Path, ids: str | None = None) -> VectorFile:
     if not path.is_file():
         raise BadInputError(f"there is no file '{path}'")
     try:
-        found = reader(path, ids)
+        found = reader(path, ids, (2, 3) if pictures else (2,))
     except (OSError, EOFError) as error:
         raise BadInputError(f"cannot read {path.name}: {error}") from error
-    return _checked(path, found)
+    return _checked(path, found, pictures)
 
 
-def _checked(path: Path, found: VectorFile) -> VectorFile:
+def _checked(path: Path, found: VectorFile, pictures: bool) -> VectorFile:
     matrix = found.matrix
-    if matrix.ndim != 2 or 0 in matrix.shape:
-        raise BadInputError(f"{path.name}: vectors have shape {matrix.shape}; expected (items, dimensions)")
+    if matrix.ndim not in ((2, 3) if pictures else (2,)) or 0 in matrix.shape:
+        wanted = "(items, length) or (items, height, width)" if pictures else "(items, dimensions)"
+        raise BadInputError(f"{path.name}: vectors have shape {matrix.shape}; expected {wanted}")
     if matrix.dtype.kind not in "fiu":
         raise BadInputError(f"{path.name}: vectors are of type {matrix.dtype}; expected numbers")
     if len(found.ids) != len(matrix):
@@ -64,7 +65,7 @@ def _checked(path: Path, found: VectorFile) -> VectorFile:
     return found
 
 
-def _npy(path: Path, ids: str | None) -> VectorFile:
+def _npy(path: Path, ids: str | None, _dims: tuple[int, ...]) -> VectorFile:
     if ids is None:
         raise BadInputError(
             f"{path.name} holds no ids: name a file with one id per row, as --ids ids.npy or --ids items.csv:image_id"
@@ -101,7 +102,7 @@ def _ids_of_file(ids: str) -> np.ndarray:
     return _text_column(frame, _id_column(frame, column or None, path), path)
 
 
-def _npz(path: Path, ids: str | None) -> VectorFile:
+def _npz(path: Path, ids: str | None, dims: tuple[int, ...]) -> VectorFile:
     checked_archive(path).close()
     archive = _load_array(path)
     try:
@@ -114,16 +115,16 @@ def _npz(path: Path, ids: str | None) -> VectorFile:
         raise BadInputError(
             f"{path.name} holds the arrays {', '.join(arrays)}; name the one with the ids, as --ids NAME"
         )
-    matrices = [name for name, array in arrays.items() if name != named and array.ndim == 2]
+    matrices = [name for name, array in arrays.items() if name != named and array.ndim in dims]
     if len(matrices) != 1:
         raise BadInputError(
-            f"{path.name} must hold one two-dimensional array of vectors beside '{named}'; "
+            f"{path.name} must hold one {'two- or three' if 3 in dims else 'two'}-dimensional array beside '{named}'; "
             f"it holds {', '.join(matrices) or 'none'}"
         )
     return VectorFile(_as_text(arrays[named], path), arrays[matrices[0]])
 
 
-def _parquet(path: Path, ids: str | None) -> VectorFile:
+def _parquet(path: Path, ids: str | None, _dims: tuple[int, ...]) -> VectorFile:
     import polars as pl
 
     try:

@@ -1,4 +1,4 @@
-"""What subsets bring to a comparison: the vectors of their members, or the other objects these show."""
+"""What subsets bring to a comparison: the vectors of their members, the other objects these show, their spectra."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shiftlab import queries, vectors
+from shiftlab import queries, signals, vectors
 from shiftlab.catalog import Store
 from shiftlab.errors import BadInputError
+from shiftlab.measures.one_dimensional import amplitude_shares
 
 if TYPE_CHECKING:
     import polars as pl
@@ -81,6 +82,32 @@ def objects(store: Store, picked: pl.DataFrame) -> Carrier:
     row = np.searchsorted(ids, shown["item_id"].to_numpy())
     counts = csr_array((np.ones(len(row)), (row, column)), shape=(len(ids), len(terms)))
     return _carrier(counts, ids, members, len(picked), OBJECTS)
+
+
+def spectra(store: Store, picked: pl.DataFrame, signal: str, stage: str) -> Carrier:
+    """Amplitude spectra (N, k) without DC, each summing to 1, of the members' signals; constant signals are missing."""
+    members = _members(store, picked)
+    datasets = picked["dataset"].unique(maintain_order=True).to_list()
+    found = [signals.load(store, dataset, signal, stage) for dataset in datasets]
+    if len({one.values.shape[1:] for one in found}) > 1:
+        raise BadInputError(f"signals '{signal}' differ in shape between the datasets {', '.join(datasets)}")
+    wanted = np.unique(members["item_id"].to_numpy())
+    shares, ids = [], []
+    for one in found:
+        mine = np.flatnonzero(np.isin(one.item_ids, wanted, assume_unique=True))
+        rows, varies = amplitude_shares(np.asarray(one.values[mine]))
+        shares.append(rows[varies])
+        ids.append(one.item_ids[mine[varies]])
+    item_ids = np.concatenate(ids)
+    order = np.argsort(item_ids)
+    group = signal if stage == vectors.BASE_STAGE else f"{signal}@{stage}"
+    return _carrier(np.concatenate(shares)[order], item_ids[order], members, len(picked), group)
+
+
+def members(store: Store, picked: pl.DataFrame) -> list[list[int]]:
+    """Item ids of each of the `picked` subsets, in order."""
+    rows = _members(store, picked)
+    return [rows.filter(rows["position"] == at)["item_id"].to_list() for at in range(len(picked))]
 
 
 def _members(store: Store, picked: pl.DataFrame) -> pl.DataFrame:

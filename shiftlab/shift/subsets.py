@@ -17,7 +17,7 @@ from shiftlab import parallel, queries, safe_sql, vectors
 from shiftlab.catalog import Run, Store
 from shiftlab.errors import BadInputError, NotFoundError
 from shiftlab.measures.inputs import UndefinedMeasureError
-from shiftlab.measures.registry import Measure, get
+from shiftlab.measures.registry import KINDS, Measure, get
 from shiftlab.names import SubsetRef, require_subset
 from shiftlab.shift import carriers
 from shiftlab.shift.blocks import Blocks, pairwise_blocks
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 MASSES = ("jensen_shannon", "symmetric_kl", "total_variation", "hellinger")
 CLOUDS = ("sliced_wasserstein", "mmd", "energy_distance", "wasserstein")
+SPECTRA = ("wasserstein_1d",)
+PAIR_KINDS = ("mass", "cloud", "set", "grid")
 FEWEST_ITEMS = 2
 
 
@@ -56,6 +58,7 @@ def compare_subsets(
     measures: Sequence[str] | None = None,
     space: str | None = None,
     stage: str = vectors.BASE_STAGE,
+    signal: str | None = None,
     dataset: str | None = None,
     permutations: int = 999,
     confidence: float = 0.95,
@@ -65,30 +68,64 @@ def compare_subsets(
     """Scores of two subsets, one per measure, stored as score rows and returned.
 
     `measures`: names; by default the four of masses, and the four of clouds where the data set has vectors.
-    `space`: where a data set has several. Raises `NotFoundError` for unknown names, with the nearest ones.
+    `space`: where a data set has several. `signal`: compares the amplitude spectra of the members' signals by
+    wasserstein_1d. Raises `NotFoundError` for unknown names, with the nearest ones.
     """
     refs = require_subset(store, left, dataset), require_subset(store, right, dataset)
     if refs[0].subset_id == refs[1].subset_id:
         raise BadInputError(f"'{left}' and '{right}' are the same subset; name two")
-    specs = [_measure(name) for name in measures or _default(store, refs, space)]
+    names = measures or (SPECTRA if signal is not None else _default(store, refs, space))
+    specs = [_measure(name, PAIR_KINDS) for name in names]
     params = {"left": left, "right": right, "space": space, "stage": stage, "permutations": permutations}
+    params |= {"signal": signal} if signal is not None else {}
     run = Run("shift", params, dataset=refs[0].dataset, seed=seed)
     picked = _as_frame(refs)
-    read: dict[bool, carriers.Carrier] = {}
+    read: dict[str, carriers.Carrier] = {}
     rows, scores = [], []
     for spec in specs:
         progress(f"measuring {spec.name}")
-        is_mass = spec.kind == "mass"
-        if is_mass not in read:
-            read[is_mass] = (
-                carriers.objects(store, picked) if is_mass else carriers.cloud(store, picked, space, stage)
+        if spec.kind == "set":
+            score, group = _shared(spec, store, picked, seed), "items"
+        else:
+            if spec.kind not in read:
+                read[spec.kind] = _read(store, spec, picked, space, stage, signal)
+            score, group = (
+                _pair(spec, read[spec.kind], refs, permutations, confidence, seed),
+                read[spec.kind].group,
             )
-        score = _pair(spec, read[is_mass], refs, permutations, confidence, seed)
         scores.append(score)
         left_id, right_id = str(refs[0].subset_id), str(refs[1].subset_id)
-        rows.append(score_row(spec, "subset", left_id, right_id, read[is_mass].group, score.as_dict()))
+        rows.append(score_row(spec, "subset", left_id, right_id, group, score.as_dict()))
     store_scores(store, run, rows)
     return scores
+
+
+def _read(
+    store: Store, spec: Measure, picked: pl.DataFrame, space: str | None, stage: str, signal: str | None
+) -> carriers.Carrier:
+    if spec.kind == "mass":
+        return carriers.objects(store, picked)
+    if spec.kind == "cloud":
+        return carriers.cloud(store, picked, space, stage)
+    if signal is None:
+        raise BadInputError(f"{spec.name} compares the spectra of signals: name them with --signal")
+    return carriers.spectra(store, picked, signal, stage)
+
+
+def _shared(spec: Measure, store: Store, picked: pl.DataFrame, seed: int) -> Score:
+    """Items that both subsets hold, over the smaller one; the union and the left one are its parts."""
+    left, right = (set(one) for one in carriers.members(store, picked))
+    value, note, parts = None, None, {}
+    try:
+        value = spec.function(left, right)
+        parts = {kind: spec.function(left, right, kind) for kind in ("jaccard", "left")}
+    except UndefinedMeasureError as error:
+        note = str(error)
+    params = {"kind": "min"} | parts
+    return Score(
+        measure=spec.name, value=value, debiased=None, null_mean=None, null_q95=None, ci_low=None, ci_high=None,
+        p=None, q=None, n_left=len(left), n_right=len(right), seed=seed, note=note, params=params, parts=parts,
+    )  # fmt: skip
 
 
 def _pair(
@@ -274,13 +311,16 @@ def _as_matrix(measure: str, group: str, picked: pl.DataFrame, pairs: pl.DataFra
     return Matrix(measure, group, names, value, named)
 
 
-def _measure(name: str) -> Measure:
+def _measure(name: str, kinds: Sequence[str] = ("mass", "cloud")) -> Measure:
     try:
         spec = get(name)
     except ValueError as error:
         raise NotFoundError(str(error)) from error
-    if spec.kind not in ("mass", "cloud"):
-        raise BadInputError(f"the measure '{name}' takes {spec.kind} input and cannot compare two subsets")
+    if spec.kind not in kinds:
+        raise BadInputError(
+            f"'{name}' compares {KINDS[spec.kind]}, not {'two subsets' if 'set' in kinds else 'all pairs of subsets'}: "
+            f"'shiftlab measures {name}' tells where it is used"
+        )
     return spec
 
 

@@ -79,4 +79,7 @@ where (left_kind = 'subset' and try_cast(left_id as integer) not in (select subs
 select 'vectors' as folder, file as name from vector_file
 union select 'vectors', ids_file from vector_file
 union select 'steps', steps_file from episode_source
-union select 'filters', filters_file from model where filters_file is not null;
+union select 'filters', filters_file from model where filters_file is not null
+union select 'vectors', file from signal
+union select 'vectors', ids_file from signal
+union select 'vectors', file from checkpoint_block;

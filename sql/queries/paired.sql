@@ -54,3 +54,40 @@ where i.dataset = $dataset and l.scheme = $by group by l.item_id order by l.item
 select item_id, model, stage from prediction group by all having count(*) > 1
 union all
 select item_id, model, stage from prediction where item_id not in (select item_id from item);
+
+-- name: signals_there
+select signal, stage, shape, n, file, ids_file, sha256 from signal where dataset = $dataset order by signal, stage;
+
+-- name: check_signals_have_a_dataset_and_one_source
+select dataset, signal, stage from signal group by all having count(*) > 1
+union all
+select dataset, signal, stage from signal anti join dataset using (dataset);
+
+-- name: check_checkpoint_blocks_are_unique
+select model, stage, block from checkpoint_block group by all having count(*) > 1;
+
+-- name: checkpoint_there
+select sha256, n from checkpoint_block where model = $model and stage = $stage order by position;
+
+-- name: checkpoint_blocks
+select model, stage, block, file, shape from checkpoint_block order by model, run_id, stage, position;
+
+-- name: paired_accuracy_by_task
+-- Stage, task, items and how many are right, of the items of each task.
+select p.stage, g.value as task, count(*) as n, count(*) filter (p.label = t.value) as right_ones
+from prediction p
+join item i using (item_id)
+join (select item_id, min(value) as value from label where scheme = $tasks group by item_id) g using (item_id)
+join (select item_id, min(value) as value from label where scheme = $truth group by item_id) t using (item_id)
+where p.model = $model and i.dataset = $dataset group by all order by all;
+
+-- name: paired_confusion
+-- Hits, misses, false alarms and quiet ones of one label against what is true.
+select count(*) filter (t.value = $positive and p.label = $positive) as tp,
+       count(*) filter (t.value = $positive and p.label <> $positive) as fn,
+       count(*) filter (t.value <> $positive and p.label = $positive) as fp,
+       count(*) filter (t.value <> $positive and p.label <> $positive) as tn
+from prediction p
+join item i using (item_id)
+join (select item_id, min(value) as value from label where scheme = $truth group by item_id) t using (item_id)
+where p.model = $model and p.stage = $stage and i.dataset = $dataset;

@@ -42,3 +42,23 @@ from fresh;
 -- name: external_ids
 -- The ids in the source of the items of `wanted`, in order of item_id.
 select external_id from item semi join wanted using (item_id) order by item_id;
+
+-- name: cells_and_labels
+-- Items of a subset that have one value in both schemes; objects shown answer to the scheme 'object'.
+with mine as (
+    select item_id from membership where subset_id = $subset_id
+), said as (
+    select l.item_id, l.scheme, l.value from label l semi join mine using (item_id)
+    where l.scheme in ($cells, $labels) and l.scheme <> 'object'
+    union all
+    select it.item_id, 'object', t.name from item_term it semi join mine using (item_id) join term t using (term_id)
+    where t.kind = 'object' and 'object' in ($cells, $labels)
+), single as (
+    select item_id, scheme, min(value) as value from said group by all having count(distinct value) = 1
+)
+select c.item_id, c.value as cell, l.value as label
+from single c join single l using (item_id)
+where c.scheme = $cells and l.scheme = $labels order by c.item_id;
+
+-- name: schemes_there
+select distinct scheme from label l join item i using (item_id) where i.dataset = $dataset order by scheme;

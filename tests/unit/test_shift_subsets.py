@@ -152,7 +152,7 @@ def test_items_without_vectors_are_counted(coco: sl.Catalog) -> None:
         (
             {"left": "cat(sofa)", "right": "cat(bed)", "measures": ["kolmogorov_smirnov"]},
             BadInputError,
-            "sample input",
+            "two samples of one number",
         ),
         ({"left": "cat(sofa)", "right": "cat(bed)", "space": "nowhere"}, NotFoundError, "no space 'nowhere'"),
     ],
