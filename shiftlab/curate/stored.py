@@ -69,7 +69,10 @@ def export(store: Store, name: str, to: str, output: str | Path, *, dataset: str
 
 
 def recipe(store: Store, ref: SubsetRef) -> dict[str, Any]:
-    """Enough to make the subset again: operation, parameters, parents with the hashes of their members, seed."""
+    """Enough to make the subset again: operation, parameters, seed, and what it was made from, with hashes.
+
+    Curated subsets name their parents, built ones the files of annotations.
+    """
     about: dict[str, Any] = {"dataset": ref.dataset, "name": ref.name, "n": ref.n}
     found = list_curated(store, ref.dataset)
     row = found.filter(found["name"] == ref.name)
@@ -82,7 +85,16 @@ def recipe(store: Store, ref: SubsetRef) -> dict[str, Any]:
             "seed": told["seed"],
             "shiftlab": told["version"],
         }
-    return about | {"operation": "subsets build"}
+    with store.read() as con:
+        built = con.sql(queries.sql("curate_built_by"), params={"subset_id": ref.subset_id}).pl()
+    told = built.row(0, named=True)
+    return about | {
+        "operation": told["operation"],
+        "params": json.loads(told["params"]),
+        "inputs": json.loads(told["inputs"]),
+        "seed": told["seed"],
+        "shiftlab": told["version"],
+    }
 
 
 def _one_file(members: pl.DataFrame, to: str) -> bytes:

@@ -109,6 +109,12 @@ select s.dataset, s.name, r.operation, s.n, x.n_pool, r.params, r.parents, r.see
 from selection x join subset s using (subset_id) join recipe r using (recipe_id)
 order by s.dataset, s.name;
 
+-- name: curate_built_by
+-- The run that built a subset from annotations.
+select r.command as operation, r.params, r.inputs, r.seed, r.version
+from subset s join run r using (run_id)
+where s.subset_id = $subset_id;
+
 -- name: curate_show
 -- What an operation did with every item it chose from.
 select i.external_id as item, f.part, f.reason, m.weight
