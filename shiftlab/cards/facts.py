@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shiftlab.cards import domains
 from shiftlab.cards.card import Card
 from shiftlab.errors import BadInputError
 
@@ -37,6 +38,9 @@ def facts(card: Card) -> dict[str, Any]:
         found["files"].append(about)
     if "shift" in card.text:
         found["shift"] = _shift(card)
+    for block, computed in (("imitation", domains.imitation), ("filters", domains.filters)):
+        if block in card.text:
+            found[block] = computed(card, table(card.data(card.text[block]["file"])))
     return found
 
 
@@ -46,7 +50,7 @@ def table(path: Path) -> pl.DataFrame | None:
 
     if path.suffix == ".parquet":
         return pl.read_parquet(path)
-    return pl.read_csv(path) if path.suffix == ".csv" else None
+    return pl.read_csv(path, infer_schema_length=None) if path.suffix == ".csv" else None
 
 
 def _check_columns(card: Card, entry: dict[str, Any], there: list[str]) -> None:

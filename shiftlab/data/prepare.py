@@ -46,7 +46,7 @@ def main(sources: Path) -> None:
 
 def coco_labels(source: Path, target: Path) -> None:
     """One row per image and object, with the image's split and whether its labels are exact."""
-    _with_notices(source, target)
+    with_notices(source, target)
     images = pl.read_parquet(source / "images.parquet").select("image_id", "split", "exact_labels")
     objects = pl.read_parquet(source / "image_objects.parquet")
     rows = objects.select("image_id", object="category", supercategory="supercategory").join(
@@ -57,13 +57,13 @@ def coco_labels(source: Path, target: Path) -> None:
 
 def attributes(source: Path, target: Path) -> None:
     """MetaShift's attribute subsets, as they are."""
-    _with_notices(source, target)
+    with_notices(source, target)
     shutil.copyfile(source / "attribute_subsets.parquet", target / "attribute_subsets.parquet")
 
 
 def captions(source: Path, images: Path, target: Path) -> None:
     """Mean caption vector of each image of the COCO labels, first principal components, float16."""
-    _with_notices(source, target)
+    with_notices(source, target)
     known = set(pl.read_parquet(images / "images.parquet")["image_id"])
     ids = pl.read_parquet(source / "captions.parquet")["image_id"].to_numpy()
     vectors = np.load(source / "embeddings_f16.npy", allow_pickle=False).astype(np.float64)
@@ -85,7 +85,7 @@ def captions(source: Path, images: Path, target: Path) -> None:
 
 def fashion(source: Path, target: Path) -> None:
     """The pictures, what each shows with attributes measured in its pixels, and principal components of the pixels."""
-    _with_notices(source, target)
+    with_notices(source, target)
     with np.load(source / "fashion_mnist_t10k.npz", allow_pickle=False) as arrays:
         pictures, labels = arrays["X"], arrays["y"]
     ids = np.array([f"{number:05d}" for number in range(len(pictures))])
@@ -145,7 +145,8 @@ def _measured(pictures: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _with_notices(source: Path, target: Path) -> None:
+def with_notices(source: Path, target: Path) -> None:
+    """Copies where the files came from, and under which licence, beside them."""
     target.mkdir(parents=True, exist_ok=True)
     for file in [source / "SOURCE.txt", *sorted(source.glob("LICENSE*"))]:
         shutil.copyfile(file, target / file.name)
