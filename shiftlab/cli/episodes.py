@@ -182,6 +182,22 @@ def report(settings: Settings, dataset: str, confounds: bool, keep_curve: bool, 
         click.echo(package.report(store, dataset), nl=False)
 
 
+@episodes.command(epilog="Example: shiftlab episodes states lift -o states.parquet")
+@common
+@click.argument("dataset")
+@click.option("--steps", type=int, default=4000, show_default=True, help="About so many of the steps.")
+@plot_option("the plane, coloured by how many episodes were there")
+def states(settings: Settings, dataset: str, steps: int, plot: Path | None) -> None:
+    """Steps of DATASET on the first two principal axes of its states, with coverage and scores."""
+    from shiftlab import episode_figures
+    from shiftlab.episodes.state_map import state_map
+
+    found = state_map(settings.open().store, dataset, steps=steps)
+    settings.emit(found)
+    if plot is not None:
+        save(settings, episode_figures.state_plane(found), plot)
+
+
 @episodes.command(
     epilog="Example: shiftlab episodes curate lift --keep 0.5 --by action_variance_loo --name half"
 )
@@ -213,6 +229,21 @@ def curate(settings: Settings, dataset: str, name: str, members: bool, **rule: o
     from shiftlab.episodes import baselines
 
     settings.emit(baselines.compare(catalog.store, selection))
+
+
+@episodes.command(epilog="Example: shiftlab episodes selection half --members")
+@common
+@click.argument("selection")
+@click.option("--dataset", help="Where several datasets have a selection of this name.")
+@click.option("--members", is_flag=True, help="Show every episode with its reason instead of the comparison.")
+def selection(settings: Settings, selection: str, dataset: str | None, members: bool) -> None:
+    """A stored SELECTION beside what length and chance would have kept."""
+    from shiftlab.episodes import baselines
+    from shiftlab.episodes import curate as package
+
+    store = settings.open().store
+    found = package.load(store, selection, dataset)
+    settings.emit(found.members if members else baselines.compare(store, found))
 
 
 @episodes.command(

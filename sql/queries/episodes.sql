@@ -81,6 +81,47 @@ from episode_score where dataset = $dataset order by episode_index, metric;
 -- name: dataset_scores
 select dataset, metric, value, ci_low, ci_high, n, note from dataset_score where dataset = $dataset order by metric;
 
+-- name: step_scores
+-- What is measured at each step of a dataset.
+select episode_index, frame_index, is_idle, action_variance, action_residual, neighbour_distance, transition_residual,
+       mutual_information
+from step_score where dataset = $dataset;
+
+-- name: traces
+-- One episode beside up to 100 others, a row for each dimension and frame: its value, and at the same share of the way
+-- the 10, 50 and 90 % quantiles of the others. Only the dimensions in which it departs most from their median, in units
+-- of that range; rank 1 departs most. Null quantiles: no other episode.
+with lengths as (
+    select episode_index, min(frame_index) as first, greatest(max(frame_index) - min(frame_index), 1) as span
+    from step where dataset = $dataset group by episode_index
+),
+chosen as (
+    select episode_index from lengths where episode_index <> $episode order by hash(episode_index), episode_index limit 100
+),
+placed as (
+    select episode_index, frame_index, floor((frame_index - first) / span * 39)::integer as place,
+           unnest(if($side = 'actions', action, state)) as value,
+           generate_subscripts(if($side = 'actions', action, state), 1) as dimension
+    from step join lengths using (episode_index)
+    where dataset = $dataset and (episode_index = $episode or episode_index in (from chosen))
+),
+band as (
+    select dimension, place, quantile_cont(value, [0.1, 0.5, 0.9]) as q
+    from placed where episode_index <> $episode and isfinite(value) group by dimension, place
+),
+own as (
+    select dimension, frame_index, if(isfinite(value), value, null) as value, q[1] as low, q[2] as middle, q[3] as high
+    from placed left join band using (dimension, place) where episode_index = $episode
+),
+departing as (
+    select dimension, avg(abs(value - middle)) / nullif(avg(high - low), 0) as departure
+    from own group by dimension having max(value) > min(value) or max(high) > min(low)
+)
+select dense_rank() over (order by departure desc nulls last, dimension) as "rank", dimension, departure,
+       frame_index, value, low, middle, high
+from own join (select * from departing order by departure desc nulls last, dimension limit $most) using (dimension)
+order by departure desc nulls last, dimension, frame_index;
+
 -- name: confounds
 select dataset, metric, against, spearman, p, partial, n, note from confound where dataset = $dataset
 order by metric, against;
@@ -88,6 +129,14 @@ order by metric, against;
 -- name: group_scores
 select dataset, scheme, metric, grp, n, n_rest, mean, rest, difference, p, q, after_length
 from group_score where dataset = $dataset order by q, metric, grp;
+
+-- name: shifts_between_groups
+-- Stored shift between groups of the episodes of a dataset, or between the dataset and others.
+select s.left_id as left_name, s.right_id as right_name, s.grp as side, s.measure, s.value, s.null_q95, s.p, s.n_left,
+       s.n_right, s.seed, s.note, s.run_id
+from score s join run r using (run_id)
+where s.left_kind = $scheme and (r.dataset = $dataset or (s.left_kind = 'dataset' and $dataset in (s.left_id, s.right_id)))
+order by s.p, s.value desc;
 
 -- name: episode_duplicates
 select left_dataset, left_episode, right_dataset, right_episode, share from episode_duplicate
@@ -118,6 +167,12 @@ insert into episode_selection_member by name select *, $name as name, $dataset a
 -- name: find_selection
 select name, dataset, recipe, n_kept, n_dropped from episode_selection
 where name = $name and ($dataset is null or dataset = $dataset) order by dataset;
+
+-- name: selections
+-- The selections of one dataset, the newest first, with the rule of each.
+select name, n_kept, n_dropped, recipe ->> '$.rule.keep' as keep, recipe ->> '$.rule.by' as "by",
+       recipe ->> '$.rule.where' as "where", recipe ->> '$.rule.weight_by' as weight_by, run_id
+from episode_selection where dataset = $dataset order by run_id desc, name;
 
 -- name: selection_members
 select m.episode_index, e.src_key, m.kept, m.weight, m.reason

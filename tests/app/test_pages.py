@@ -302,7 +302,7 @@ def test_keep_curve_beside_its_baselines(page: Page, own: sl.Catalog) -> None:
 def test_episodes_ranks_and_shows_one(page: Page) -> None:
     at = page("episodes", dataset="reach", episode="7", metric="action_variance_loo")
     assert not at.exception
-    assert len(at.get("vega_lite_chart")) == 2
+    assert len(at.get("vega_lite_chart")) == 3
     table = next(
         one.value for one in at.dataframe if "verdict" in one.value.columns and "episode" in one.value.columns
     )

@@ -13,12 +13,13 @@ import polars as pl
 import pytest
 
 import shiftlab as sl
-from shiftlab import resources, safe_sql
+from shiftlab import queries, resources, safe_sql
 from shiftlab.episodes import curate as curation
 from shiftlab.episodes.baselines import compare
 from shiftlab.episodes.export import export
 from shiftlab.episodes.report import report
 from shiftlab.episodes.shift import _by_episode, compare_stored, episode_shift
+from shiftlab.episodes.state_map import state_map
 from shiftlab.episodes.stored import read_steps, rows
 from shiftlab.episodes.worlds import Operator, point_mass
 from shiftlab.errors import BadInputError, NotFoundError, ShiftLabError
@@ -184,6 +185,74 @@ def test_the_view_step_opens_no_other_file(tmp_path, source):
     with pytest.raises(BadInputError, match="steps of 'o'hare' are gone"):
         catalog.sql("from step")
     assert "step_score" in safe_sql.tables(catalog.store)["name"].to_list()
+
+
+def test_the_plane_of_states_is_principal_and_tells_who_was_where(toy, tmp_path):
+    found = state_map(toy.store, "toy", steps=10**6)
+    states = read_steps(toy.store, "toy")["state"].to_numpy().astype(float)
+    assert len(found) == len(states)
+    z = (states - states.mean(axis=0)) / states.std(axis=0)
+    assert found.select("x", "y").to_numpy() == pytest.approx(z)  # two dimensions are shown as they are
+    assert found["variance_share"][0] == pytest.approx(1)
+    per_cell = found.group_by("cell").agg(pl.col("episode_index").n_unique(), pl.col("visited_by").first())
+    assert (per_cell["episode_index"] == per_cell["visited_by"]).all()
+    assert found["action_residual"].null_count() < len(found)
+    assert len(state_map(toy.store, "toy", steps=100)) <= 100
+    wide = z @ np.random.default_rng(0).normal(size=(2, 5)) + 0.1 * np.random.default_rng(1).normal(
+        size=(len(z), 5)
+    )
+    rows_of = read_steps(toy.store, "toy").select("episode_index", "frame_index", "action")
+    rows_of.with_columns(pl.Series("observation.state", wide)).write_parquet(tmp_path / "wide.parquet")
+    other = sl.open(tmp_path / "catalog")
+    other.ingest_episodes(tmp_path / "wide.parquet", "wide")
+    turned = state_map(other.store, "wide", steps=10**6)
+    spread = np.sort(np.linalg.eigvalsh(np.corrcoef(wide.T)))[::-1]
+    assert turned.select("x", "y").to_numpy().var(axis=0) == pytest.approx(spread[:2], rel=1e-5)
+    assert turned["variance_share"][0] == pytest.approx(spread[:2].sum() / 5, rel=1e-5)
+    still = {
+        "episode_index": [0, 0],
+        "frame_index": [0, 1],
+        "observation.state": [[1.0]] * 2,
+        "action": [[2.0]] * 2,
+    }
+    pl.DataFrame(still).write_parquet(tmp_path / "still.parquet")
+    other.ingest_episodes(tmp_path / "still.parquet", "still")
+    with pytest.raises(BadInputError, match="is constant"):
+        state_map(other.store, "still")
+
+
+def test_traces_name_the_dimension_that_departs(tmp_path):
+    rng = np.random.default_rng(4)
+    table = pl.DataFrame(
+        {
+            "episode_index": np.repeat(np.arange(9), 50),
+            "frame_index": np.tile(np.arange(50), 9),
+            "observation.state": rng.normal(size=(450, 4)),
+            "action": rng.normal(size=(450, 2)),
+        }
+    )
+    moved = table["observation.state"].to_numpy().copy()
+    moved[table["episode_index"].to_numpy() == 5, 2] += 4
+    table.with_columns(pl.Series("observation.state", moved)).write_parquet(tmp_path / "t.parquet")
+    catalog = sl.open(tmp_path / "catalog")
+    catalog.ingest_episodes(tmp_path / "t.parquet", "t")
+    params = {"dataset": "t", "episode": 5, "side": "states", "most": 2}
+    found = catalog.sql(queries.sql("traces"), params).pl()
+    assert found.filter(rank=1)["dimension"].unique().to_list() == [3]
+    assert found["dimension"].n_unique() == 2
+    of_three = found.filter(rank=1)
+    assert of_three["frame_index"].to_list() == list(range(50))
+    assert of_three["value"].to_numpy() == pytest.approx(moved[250:300, 2])
+    # At the share of the way where only frame 0 of each falls, the band is that of the other eight.
+    others = moved[table["frame_index"].to_numpy() == 0, 2][[0, 1, 2, 3, 4, 6, 7, 8]]
+    at_start = of_three.select("low", "middle", "high").row(0)
+    first_two = moved[np.isin(table["frame_index"].to_numpy(), [0, 1]), 2].reshape(9, 2)[
+        [0, 1, 2, 3, 4, 6, 7, 8]
+    ]
+    assert at_start in (
+        pytest.approx(np.quantile(others, [0.1, 0.5, 0.9]), rel=1e-5),
+        pytest.approx(np.quantile(first_two, [0.1, 0.5, 0.9]), rel=1e-5),
+    )
 
 
 def test_several_datasets_are_scored_against_their_pooled_steps(tmp_path, source):
@@ -386,6 +455,12 @@ def test_commands(cli, source, tmp_path):
     done = run("episodes", "curate", "toy", "--name", "half", "--keep", "0.5", "--by", "action_variance_loo")
     assert done.returncode == 0, done.stderr
     assert "shortest" in done.stdout
+    assert run("episodes", "selection", "half").stdout == done.stdout
+    members = run("episodes", "selection", "half", "--members", "--format", "json")
+    assert sum(row["kept"] for row in json.loads(members.stdout)) == 12
+    done = run("episodes", "states", "toy", "--steps", "50", "--plot", tmp_path / "plane.json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "plane.json").read_text())["layer"]
     out = tmp_path / "half.hdf5"
     done = run("episodes", "export", "half", "--to", "robomimic", "--source", source, "-o", out)
     assert done.returncode == 0, done.stderr

@@ -62,6 +62,7 @@ def test_imports_point_down(path: Path) -> None:
             "explorer",
             "figures",
             "filter_figures",
+            "episode_figures",
             "report",
             "data",
             "__init__",
