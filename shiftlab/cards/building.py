@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shiftlab import resources
+from shiftlab.cards import others
 from shiftlab.cards.card import Card, read
 from shiftlab.cards.croissant import croissant
 from shiftlab.cards.facts import facts
@@ -128,7 +129,10 @@ def build(folder: Path) -> list[Finding]:
 
 
 def check(folder: Path) -> list[Finding]:
-    """Reads, recomputes and compares every card; raises nothing for a bad one, but says what is wrong with it."""
+    """Reads, recomputes and compares every card; raises nothing for a bad one, but says what is wrong with it.
+
+    Croissant files that equal a fresh build are loaded by mlcroissant too, where it is installed.
+    """
     found, whole = [], []
     for one in cards_in(folder):
         try:
@@ -139,6 +143,16 @@ def check(folder: Path) -> list[Finding]:
             found.append(Finding(one.name, "wrong", "card.yaml", str(error)))
             continue
         found += [_compared(one.name, one / name, text) for name, text in texts.items()]
+        if others.installed() and all(finding.state == "ok" for finding in found if finding.card == one.name):
+            wrong = others.load(one / "croissant.json")
+            found.append(
+                Finding(
+                    one.name,
+                    "wrong" if wrong else "ok",
+                    "croissant.json",
+                    f"mlcroissant: {wrong or 'reads the rows of every table'}",
+                )
+            )
     if len(whole) == len(cards_in(folder)):
         found.append(_compared("", folder / "README.md", _index(whole)))
     return found

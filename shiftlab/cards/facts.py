@@ -117,7 +117,10 @@ def _shift(card: Card) -> dict[str, Any]:
         if asked[key] not in frame.columns:
             raise BadInputError(f"{where}.{key}: '{asked['file']}' has no column '{asked[key]}'")
     left, right = (_counts(frame, asked, asked[side], where) for side in ("left", "right"))
-    score = shift.compare(left, right, asked["measure"], permutations=_PERMUTATIONS, seed=0)
+    try:
+        score = shift.compare(left, right, asked["measure"], permutations=_PERMUTATIONS, seed=0)
+    except ValueError as error:
+        raise BadInputError(f"{where}.measure: {error}") from error
     numbers = {
         name: getattr(score, name) for name in ("value", "debiased", "ci_low", "ci_high", "null_q95", "p")
     }

@@ -27,13 +27,17 @@ def readme(card: Card, facts: dict[str, Any]) -> str:
         _list("Bias and limits", text.get("biases")),
         _list("Sampling advice", text.get("sampling_advice")),
         f"## Personal and sensitive data\n\n{text['personal_data']}",
+        _points(text),
         _shift(facts),
+        _imitation(facts),
+        _filters(facts),
         _subsets(text),
         "## Structure\n\n" + "\n\n".join(_structure(e, a) for e, a in zip(text["files"], facts["files"], strict=True)),
         f"## Provenance\n\nMade by `{text['provenance']['command']}`"
         + (f", seed {text['provenance']['seed']}" if "seed" in text["provenance"] else "") + ".",
         f"## Version and maintenance\n\nVersion {text['version']}, {text['date_published']}. "
         + text.get("maintenance", "Changes come with releases of ShiftLab."),
+        f"## Contact\n\n{text['contact']}" if "contact" in text else "",
         f"## Citation\n\n{text['citation']}",
     ]  # fmt: skip
     return "\n\n".join(part.strip() for part in parts if part) + "\n"
@@ -99,6 +103,39 @@ def _shift(facts: dict[str, Any]) -> str:
         f"and *{s['right']}* (n = {s['n_right']:,}): {s['measure']} {s['value']:g}{interval}, p = {s['p']:g} "
         f"({s['permutations']} permutations){chance}."
     )
+
+
+def _points(text: dict[str, Any]) -> str:
+    told = [
+        (name, text[key]) for key, name in (("typical", "Typical"), ("atypical", "Atypical")) if key in text
+    ]
+    return "## Data points\n\n" + "\n\n".join(f"**{name}.** {what}" for name, what in told) if told else ""
+
+
+def _imitation(facts: dict[str, Any]) -> str:
+    if "imitation" not in facts:
+        return ""
+    one = facts["imitation"]
+    told = f"{one['episodes']:,} episodes, {one['steps']:,} steps: {_span(one['steps_each'])} in an episode."
+    if "outcomes" in one:
+        told += f" `{one['outcome']}`: {_span(one['outcomes'])}."
+    return f"## Demonstrations\n\n{told}"
+
+
+def _filters(facts: dict[str, Any]) -> str:
+    if "filters" not in facts:
+        return ""
+    one = facts["filters"]
+    labels = ", ".join(f"{name} {n:,}" for name, n in one["labels"].items())
+    return (
+        f"## Networks\n\n{one['models']:,} networks, {one['layers']:,} convolution layers, {one['filters']:,} kernels. "
+        f"Layers by what stands out: {labels}."
+    )
+
+
+def _span(values: list[float | None]) -> str:
+    least, median, largest = ("unknown" if one is None else f"{one:,.5g}" for one in values)
+    return f"{least} to {largest}, median {median}"
 
 
 def _subsets(text: dict[str, Any]) -> str:

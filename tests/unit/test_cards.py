@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from pathlib import Path
 
 import mlcroissant
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shiftlab import cards
+from shiftlab.cards import others
 from shiftlab.cards.card import SPDX, licences
 from shiftlab.errors import BadInputError
 from tests.conftest import Cli
@@ -43,6 +45,8 @@ files:
     what: The rows.
     columns: {side: left or right, word: a word, n: a number, item: an id}
 provenance: {command: by hand}
+imitation: {file: rows.csv, episode: item, outcome: n}
+filters: {file: rows.csv, model: side, n: n, label: word}
 shift: {file: rows.csv, item: item, column: side, left: a, right: b, what: word, measure: total_variation}
 """
 
@@ -96,6 +100,11 @@ def test_numbers_are_those_of_the_data(mine: Path) -> None:
     assert (columns["n"]["least"], columns["n"]["largest"]) == (0, 59)
     assert stats["shift"]["value"] == 0
     assert (stats["shift"]["n_left"], stats["shift"]["n_right"]) == (30, 30)
+    assert stats["imitation"]["steps_each"] == [1, 1, 1]
+    assert stats["imitation"]["outcomes"] == [0, 29.5, 59]
+    assert stats["filters"]["models"] == 2
+    assert stats["filters"]["filters"] == sum(range(60))
+    assert stats["filters"]["labels"] == {"x": 40, "y": 20}
     page = (mine / "mine" / "README.md").read_text()
     assert "60 rows" in page
     assert "p = 1" in page
@@ -126,6 +135,10 @@ def test_building_twice_changes_nothing(mine: Path) -> None:
         ("n: a number,", "n: a number, m: none,", "describes a column 'm'"),
         ("column: side", "column: sides", "has no column 'sides'"),
         ("left: a,", "left: q,", "no row has 'q'"),
+        ("measure: total_variation", "measure: total_variatio", "did you mean total_variation"),
+        ("episode: item,", "episode: items,", "imitation: 'rows.csv' has no column 'items'"),
+        ("label: word}", "label: words}", "filters: 'rows.csv' has no column 'words'"),
+        ("label: word}", "labels: word}", "filters: unknown key 'labels'; did you mean 'label'"),
         ("known_defects: []", "known_defects: none", "known_defects: 'none' is not of type 'array'"),
     ],
 )
@@ -138,6 +151,52 @@ def test_a_wrong_card_is_refused_by_key(mine: Path, old: str, new: str, told: st
     assert told in str(error.value)
     assert sorted(p.name for p in (mine / "mine").iterdir()) == ["card.yaml", "rows.csv"]
     assert [one.state for one in cards.check(mine)] == ["wrong"]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "line"),
+    [
+        ("stats.json", '"rows": 60', '"rows": 61', "says '\"rows\": 61,', the data say '\"rows\": 60,'"),
+        ("stats.json", '"sha256": "', '"sha256": "0', 'the data say \'"sha256": "'),
+        ("README.md", "60 rows", "600 rows", "the data say '| `rows.csv` | 60 rows"),
+        ("croissant.json", '"sha256": "', '"sha256": "0', 'the data say \'"sha256": "'),
+        ("croissant.json", '"name": "word"', '"name": "words"', 'the data say \'"name": "word"'),
+    ],
+)
+def test_a_generated_file_that_was_changed_is_stale_by_line(
+    mine: Path, file: str, old: str, new: str, line: str
+) -> None:
+    cards.build(mine)
+    path = mine / "mine" / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    (stale,) = [one for one in cards.check(mine) if one.state != "ok"]
+    assert (stale.card, stale.file, stale.state) == ("mine", file, "stale")
+    assert line in stale.detail
+    assert "shiftlab cards build" in stale.detail
+
+
+def test_another_tool_is_asked_too(mine: Path) -> None:
+    """mlcroissant loads what equals a fresh build, and says what is wrong with a file that names another hash."""
+    cards.build(mine)
+    told = [one.detail for one in cards.check(mine) if "mlcroissant" in one.detail]
+    assert told == ["mlcroissant: reads the rows of every table"]
+    path = mine / "mine" / "croissant.json"
+    text = path.read_text()
+    assert others.load(path) is None
+    path.write_text(re.sub(r'"sha256": "\w{4}', '"sha256": "0000', text))
+    assert "0000" in str(others.load(path))
+    path.write_text(text.replace('"column": "word"', '"column": "nothing"'))
+    assert "nothing" in str(others.load(path))
+
+
+def test_croissant_says_everything_that_is_asked_of_it() -> None:
+    for path in BUNDLED.glob("*/croissant.json"):
+        told = json.loads(path.read_text())
+        assert told["conformsTo"] == "http://mlcommons.org/croissant/1.1"
+        for key in ("name", "description", "license", "version", "url", "creator", "datePublished", "citeAs"):
+            assert told[key], (path, key)
 
 
 @given(st.lists(st.sampled_from(SPDX), min_size=1, max_size=4), st.sampled_from([" AND ", " OR "]))
