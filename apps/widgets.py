@@ -300,10 +300,10 @@ def page_of(n: int, per_page: int) -> int:
 def pages_of(n: int, per_page: int, page: int) -> None:
     """The way to the other pages of `n` rows, and which rows are shown."""
     key = f"{st.session_state['_page']}_page"
-    st.session_state[key] = page
     st.pagination(
-        max(1, -(-n // per_page)), key=key, on_change=lambda: address.write(page=str(st.session_state[key]))
-    )
+        max(1, -(-n // per_page)), default=page, key=f"{key}_{page}_{per_page}",
+        on_change=lambda: address.write(page=str(st.session_state[f"{key}_{page}_{per_page}"])),
+    )  # fmt: skip
     st.caption(f"{(page - 1) * per_page + 1:,} to {min(n, page * per_page):,} of {n:,}.")
 
 

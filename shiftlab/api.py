@@ -93,6 +93,14 @@ class Catalog:
 
         return vectors.ingest_vectors(self.store, path, dataset, space, **options)
 
+    def ingest_pictures(
+        self, path: str | Path, dataset: str, *, progress: Callable[[str], None] = _silent, **options: Any
+    ) -> pictures.Ingested:
+        """Small copies of the pictures of items; see `pictures.ingest_pictures`."""
+        from shiftlab import pictures
+
+        return pictures.ingest_pictures(self.store, path, dataset, progress=progress, **options)
+
     def ingest_labels(self, path: str | Path, dataset: str, scheme: str, **options: Any) -> paired.Ingested:
         """Labels of items; see `paired.ingest_labels`."""
         from shiftlab import paired
@@ -107,14 +115,6 @@ class Catalog:
 
         return paired.ingest_predictions(self.store, path, dataset, model, **options)
 
-    def ingest_models(
-        self,
-        paths: str | Path | Sequence[str | Path],
-        metadata: str | Path | None = None,
-        *,
-        progress: Callable[[str], None] = _silent,
-        **options: Any,
-    ) -> list[IngestedModel]:
     def ingest_signals(self, path: str | Path, dataset: str, signal: str, **options: Any) -> signals.Ingested:
         """Signals of items at a stage; see `signals.ingest_signals`."""
         from shiftlab import signals
@@ -129,6 +129,14 @@ class Catalog:
 
         return paired.ingest_checkpoint(self.store, path, model, stage=stage)
 
+    def ingest_models(
+        self,
+        paths: str | Path | Sequence[str | Path],
+        metadata: str | Path | None = None,
+        *,
+        progress: Callable[[str], None] = _silent,
+        **options: Any,
+    ) -> list[IngestedModel]:
         """Weights of trained networks; see `filters.ingest_models`."""
         from shiftlab import filters
 

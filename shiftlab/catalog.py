@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 FILE = "catalog.duckdb"
-FILE_FOLDERS = ("vectors", "steps", "filters")  # files named by rows
+FILE_FOLDERS = ("vectors", "steps", "filters", "pictures")  # files named by rows
 FOLDERS = (*FILE_FOLDERS, "jobs")
 WAIT_SECONDS = 10.0
 # DuckDB 1.5 clients can open what is written with this storage version; newer ones only with DuckDB 2.

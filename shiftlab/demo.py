@@ -18,9 +18,11 @@ from shiftlab.errors import BadInputError
 
 IMAGES = "coco"
 ATTRIBUTES = "metashift"
+GARMENTS = "fashion"
 EPISODES = "adroit_door"
 SPACE = "captions"
 CLASSES = ("cat", "dog")
+GARMENT = "coat"
 _MATRICES = {"sliced_wasserstein": "captions", "jensen_shannon": "objects"}
 _MIN_ITEMS = 30
 
@@ -70,8 +72,13 @@ def _stages(catalog: Catalog) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "subsets by object: overlaps, meta-graphs, distances", lambda: catalog.build_subsets(IMAGES)
     yield "subsets by attribute", lambda: catalog.build_subsets(ATTRIBUTES, "attributes", min_subsets=6)
     for subject, (measure, what) in product(CLASSES, _MATRICES.items()):
-        yield f"shift between all subsets of {subject}: {what}", partial(_matrix, catalog, subject, measure)
+        yield (
+            f"shift between all subsets of {subject}: {what}",
+            partial(_matrix, catalog, IMAGES, subject, measure),
+        )
     yield "the farthest pairs, tested", lambda: [_tested(catalog, *one) for one in _TESTED]
+    yield "Fashion-MNIST: 10,000 pictures of garments", partial(_garments, catalog)
+    yield f"shift between all subsets of {GARMENT}: pixels", partial(_garment_shift, catalog)
     yield "kernels of 50 trained networks", lambda: catalog.ingest_models(sketches)
     yield (
         "25 demonstrations of a robot hand",
@@ -88,35 +95,51 @@ def findings(catalog: Catalog) -> list[Finding]:
     return [_shift_finding(catalog, *_TESTED[0]), _layer_finding(catalog), _episode_finding(catalog)]
 
 
-def _matrix(catalog: Catalog, subject: str, measure: str) -> None:
+def _matrix(catalog: Catalog, dataset: str, subject: str, measure: str) -> None:
     done = catalog.sql(
         "select count(*) from scores where dataset = $d and measure = $m and left_name like $c",
-        {"d": IMAGES, "m": measure, "c": f"{subject}(%"},
+        {"d": dataset, "m": measure, "c": f"{subject}(%"},
     ).rows()[0][0]
     if not done:
-        catalog.matrix(measure, subject=subject, dataset=IMAGES)
+        catalog.matrix(measure, subject=subject, dataset=dataset)
 
 
-def _farthest(catalog: Catalog, subject: str, measure: str) -> tuple[str, str]:
+def _garments(catalog: Catalog) -> None:
+    """Items with attributes measured in their pixels, the pictures, principal components of the pixels, subsets."""
+    folder = resources.data("fashion_mnist_t10k")
+    catalog.ingest_images(folder / "items.parquet", GARMENTS, licence="MIT")
+    catalog.ingest_pictures(folder / "pictures.npz", GARMENTS)
+    catalog.ingest_vectors(folder / "pixel_vectors.npz", GARMENTS, "pixels")
+    catalog.build_subsets(GARMENTS, "attributes", min_subsets=6)
+
+
+def _garment_shift(catalog: Catalog) -> None:
+    _matrix(catalog, GARMENTS, GARMENT, "sliced_wasserstein")
+    _tested(catalog, GARMENT, "sliced_wasserstein", "pixels", GARMENTS)
+
+
+def _farthest(catalog: Catalog, dataset: str, subject: str, measure: str) -> tuple[str, str]:
     with catalog.store.read() as con:
         rows = con.sql(
             queries.sql("farthest_scored_pair"),
-            params={"measure": measure, "dataset": IMAGES, "class": subject, "min_items": _MIN_ITEMS},
+            params={"measure": measure, "dataset": dataset, "class": subject, "min_items": _MIN_ITEMS},
         ).fetchall()
     return rows[0]
 
 
-def _tested(catalog: Catalog, subject: str, measure: str, space: str | None) -> tuple[Any, ...]:
+def _tested(
+    catalog: Catalog, subject: str, measure: str, space: str | None, dataset: str = IMAGES
+) -> tuple[Any, ...]:
     """The stored test of the farthest pair of a class; made if it is not there."""
-    left, right = _farthest(catalog, subject, measure)
+    left, right = _farthest(catalog, dataset, subject, measure)
     query = (
         "select value, null_mean, p, n_left, n_right, left_name, right_name from scores where measure = $m "
-        "and left_name = $l and right_name = $r and p is not null order by score_id desc limit 1"
+        "and dataset = $d and left_name = $l and right_name = $r and p is not null order by score_id desc limit 1"
     )
-    values = {"m": measure, "l": left, "r": right}
+    values = {"m": measure, "d": dataset, "l": left, "r": right}
     found = catalog.sql(query, values).rows()
     if not found:
-        catalog.compare(left, right, measure=measure, space=space, dataset=IMAGES)
+        catalog.compare(left, right, measure=measure, space=space, dataset=dataset)
         found = catalog.sql(query, values).rows()
     return found[0]
 

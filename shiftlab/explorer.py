@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 import webbrowser
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
@@ -45,10 +47,8 @@ class Server:
         self.wait_until_healthy()
         if open_browser:
             webbrowser.open(self.url)
-        try:
+        with suppress(KeyboardInterrupt):
             self.process.wait()
-        except KeyboardInterrupt:
-            return
 
     def wait_until_healthy(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
@@ -66,7 +66,10 @@ class Server:
 
 @contextmanager
 def serve(catalog: Path, port: int | None = None) -> Iterator[Server]:
-    """The explorer of a catalog on 127.0.0.1; ended on leaving. Raises `BadInputError` if `port` is taken."""
+    """The explorer of a catalog on 127.0.0.1; ended on leaving. Raises `BadInputError` if `port` is taken.
+
+    In the main thread a request to end (SIGTERM) leaves too, so that no server stays behind.
+    """
     chosen = port or free_port()
     if port and not _is_free(port):
         raise BadInputError(f"port {port} is taken; leave out --port to use the next free one")
@@ -76,14 +79,22 @@ def serve(catalog: Path, port: int | None = None) -> Iterator[Server]:
     ]  # fmt: skip
     environment = {**os.environ, "SHIFTLAB_CATALOG": str(catalog.resolve())}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, _leave) if main else None
     try:
         yield Server(process, chosen)
     finally:
+        if main:
+            signal.signal(signal.SIGTERM, before)
         process.terminate()
         try:
             process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             process.kill()
+
+
+def _leave(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def free_port(first: int = FIRST_PORT) -> int:

@@ -27,6 +27,7 @@ LEFT_COLOUR, RIGHT_COLOUR = "#3487c2", "#e08214"
 MARK_COLOUR = "#ff3b30"
 NO_VALUE_COLOUR = "#8a8f9833"
 _ALONE_PER_ROW = 8
+_LEVELS, _BINS = 100, 40
 _WIDTH = 640
 # On an SVG the legend's gradient is lost where the page's address holds parentheses, as cat(sofa) does, and a
 # brush that is not drawn yet is a picture without a text alternative.
@@ -193,7 +194,7 @@ def meta_graph(nodes: pl.DataFrame, edges: pl.DataFrame, *, selected: str | None
     shown = sorted(set(groups.values()))
     series = {
         "type": "graph", "layout": "none", "roam": True, "scaleLimit": {"min": 0.6, "max": 8},
-        "selectedMode": "single", "width": "84%", "left": "6%", "top": 16,
+        "selectedMode": "single", "width": "76%", "left": "6%", "top": 16,
         "data": _graph_nodes(nodes, places, groups, selected),
         "links": _graph_links(edges, groups),
         "categories": [{"name": _group_name(one)} for one in range(len(GROUP_COLOURS) + 1)],
@@ -302,20 +303,20 @@ def meta_graph_drawing(nodes: pl.DataFrame, edges: pl.DataFrame) -> Drawn:
     ).properties(width=760, height=560)
 
 
-def object_shares(shares: pl.DataFrame, left: str, right: str, *, most: int = 20) -> Drawn:
-    """Which objects the items of two subsets show: two points a row, joined, the largest difference first.
+def term_shares(shares: pl.DataFrame, left: str, right: str, *, most: int = 20) -> Drawn:
+    """What the items of two subsets show: two points a row, joined, the largest difference first.
 
-    `shares`: object, left_share, right_share (shares of items in [0, 1]), in the order wanted.
+    `shares`: term, left_share, right_share (shares of items in [0, 1]), in the order wanted.
     """
     import altair as alt
     import polars as pl
 
     top = shares.head(most)
-    order = top["object"].to_list()
+    order = top["term"].to_list()
     long = top.unpivot(
-        ["left_share", "right_share"], index="object", variable_name="side", value_name="share"
+        ["left_share", "right_share"], index="term", variable_name="side", value_name="share"
     ).with_columns(pl.col("side").replace_strict({"left_share": left, "right_share": right}))
-    y = alt.Y("object:N", sort=order, title=None, axis=alt.Axis(labelLimit=140, labelOverlap=False))
+    y = alt.Y("term:N", sort=order, title=None, axis=alt.Axis(labelLimit=140, labelOverlap=False))
     rules = alt.Chart(top).mark_rule(color=OTHER_COLOUR, strokeWidth=2).encode(
         y=y, x=alt.X("left_share:Q", title="Share of the items that show it", axis=alt.Axis(format="%")),
         x2="right_share:Q",
@@ -327,7 +328,7 @@ def object_shares(shares: pl.DataFrame, left: str, right: str, *, most: int = 20
         color=alt.Color("side:N", title=None, scale=alt.Scale(**pair, range=[LEFT_COLOUR, RIGHT_COLOUR]),
                         legend=alt.Legend(orient="top")),
         shape=alt.Shape("side:N", title=None, scale=alt.Scale(**pair, range=["circle", "diamond"])),
-        tooltip=["object", "side", alt.Tooltip("share", format=".1%")],
+        tooltip=["term", "side", alt.Tooltip("share", format=".1%")],
     )  # fmt: skip
     return alt.layer(rules, points).properties(height=90 + 21 * len(order))
 
@@ -375,6 +376,109 @@ def against_chance(scores: pl.DataFrame) -> Drawn:
     ticks = alt.Chart(strip).mark_tick(color=OTHER_COLOUR, thickness=1, height=12, opacity=0.8)
     drawn = ticks.encode(y=y, x=alt.X("null_quantiles:Q"), tooltip=alt.value(None))
     return alt.layer(chance, drawn, mean, interval, value).properties(height=70 + 26 * len(share))
+
+
+def distribution(values: pl.DataFrame, left: str, right: str, how: str, title: str) -> Drawn:
+    """One number of the items of two subsets, drawn in one of three ways.
+
+    `values`: side (one of the two names), value. `how`: "histogram" (share of the side's items in each of 40 equal
+    bins), "ecdf" (share of the items at or below a value) or "quantiles" (Q-Q: on the dashed line the two agree).
+    """
+    import altair as alt
+    import polars as pl
+
+    levels = [k / _LEVELS for k in range(_LEVELS + 1)]
+    at = {
+        name: [values.filter(side=name)["value"].quantile(one, "linear") for one in levels]
+        for name in (left, right)
+    }
+    if how == "quantiles":
+        pairs = pl.DataFrame({"level": levels, "left": at[left], "right": at[right]})
+        ends = [min(at[left][0], at[right][0]), max(at[left][-1], at[right][-1])]  # type: ignore[type-var]
+        line = alt.Chart(pl.DataFrame({"left": ends, "right": ends})).mark_line(
+            strokeDash=[4, 3], color=OTHER_COLOUR
+        )
+        points = alt.Chart(pairs).mark_point(filled=True, size=22, color=LEFT_COLOUR, opacity=0.9)
+        place = {"x": alt.X("left:Q", title=f"{title}, {left}", scale=alt.Scale(zero=False)),
+                 "y": alt.Y("right:Q", title=f"{title}, {right}", scale=alt.Scale(zero=False))}  # fmt: skip
+        tips = [
+            alt.Tooltip("level:Q", format=".1%"),
+            alt.Tooltip("left:Q", format=".3~g"),
+            alt.Tooltip("right:Q", format=".3~g"),
+        ]
+        return alt.layer(line.encode(**place), points.encode(**place, tooltip=tips)).properties(height=260)
+    side = alt.Color(
+        "side:N", title=None, legend=alt.Legend(orient="top"),
+        scale=alt.Scale(domain=[left, right], range=[LEFT_COLOUR, RIGHT_COLOUR]),
+    )  # fmt: skip
+    dash = alt.StrokeDash("side:N", title=None, scale=alt.Scale(domain=[left, right], range=[[1, 0], [5, 3]]))
+    if how == "ecdf":
+        rows = pl.concat(
+            [pl.DataFrame({"side": [name] * len(levels), "value": at[name], "share": levels}) for name in at]
+        )
+        drawn = alt.Chart(rows).mark_line(interpolate="step-after")
+        y = alt.Y("share:Q", title="Share of the items at or below", axis=alt.Axis(format="%"))
+    else:
+        low, high = values["value"].min(), values["value"].max()
+        width = (high - low) / _BINS or 1.0  # type: ignore[operator]
+        number = ((pl.col("value") - low) / width).floor().clip(0, _BINS - 1)
+        rows = (
+            values.with_columns(value=low + width * (number + 0.5))
+            .group_by("side", "value").agg(pl.len().alias("n"))
+            .with_columns(share=pl.col("n") / pl.col("n").sum().over("side")).sort("side", "value")
+        )  # fmt: skip
+        drawn = alt.Chart(rows).mark_line(interpolate="step")
+        y = alt.Y("share:Q", title="Share of the items", axis=alt.Axis(format="%"))
+    tips = [
+        alt.Tooltip("side:N"),
+        alt.Tooltip("value:Q", title=title, format=".3~g"),
+        alt.Tooltip("share:Q", format=".1%"),
+    ]
+    x = alt.X("value:Q", title=title, scale=alt.Scale(zero=False))
+    return drawn.encode(x=x, y=y, color=side, strokeDash=dash, tooltip=tips).properties(height=260)
+
+
+def flow(moved: pl.DataFrame) -> dict[str, Any]:
+    """Mass that moves between groups as an ECharts sankey: the left side's groups to the right side's.
+
+    `moved`: source, target, mass, distance, share, as `explain.flows` gives. Width is mass; a band is darker the larger
+    its part of the cost, so that wide and pale is mass that stays near.
+    """
+    most = max(float(moved["share"].max() or 0.0), 1e-12)  # type: ignore[arg-type]
+
+    def node(name: str, colour: str, place: str) -> dict[str, Any]:
+        return {"name": name, "itemStyle": {"color": colour}, "label": {"position": place}}
+
+    nodes = [node(f"{one} ", LEFT_COLOUR, "left") for one in moved["source"].unique().sort()]
+    nodes += [node(f" {one}", RIGHT_COLOUR, "right") for one in moved["target"].unique().sort()]
+    links = [
+        {
+            "source": f"{source} ",
+            "target": f" {target}",
+            "value": round(mass, 6),
+            "lineStyle": {"color": OTHER_COLOUR, "opacity": 0.15 + 0.75 * share / most},
+        }
+        for source, target, mass, share in moved.select("source", "target", "mass", "share").iter_rows()
+    ]
+    series = {
+        "type": "sankey", "data": nodes, "links": links, "nodeAlign": "justify", "draggable": False,
+        "emphasis": {"focus": "adjacency"}, "left": 80, "right": 80, "top": 8, "bottom": 8,
+    }  # fmt: skip
+    return {"animation": False, "tooltip": {"formatter": "{b}: {c} of the mass"}, "series": [series]}
+
+
+def flow_drawing(moved: pl.DataFrame) -> Drawn:
+    """The same as a matrix, for export and print: rows move to columns, area is mass, colour the part of the cost."""
+    import altair as alt
+
+    base = alt.Chart(moved).mark_square(opacity=1)
+    return base.encode(
+        x=alt.X("target:N", title="To the group like item", axis=alt.Axis(labelAngle=-45)),
+        y=alt.Y("source:N", title="From the group like item"),
+        size=alt.Size("mass:Q", title="Mass", scale=alt.Scale(range=[0, 900])),
+        color=alt.Color("share:Q", title="Share of the cost", scale=alt.Scale(scheme="viridis")),
+        tooltip=["source", "target", *(alt.Tooltip(c, format=".3~g") for c in ("mass", "distance", "share"))],
+    ).properties(width=420, height=420)
 
 
 def subset_map(points: pl.DataFrame, *, selected: Sequence[str] = ()) -> Drawn:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import polars as pl
 import streamlit as st
 
 import address
 import gateway
+import thumbnails
 import widgets
 from widgets import literal, plain
 
-_PER_PAGE = 50
+_PER_PAGE = ("50", "200", "500")
 
 
 def main() -> None:
@@ -29,37 +31,50 @@ def main() -> None:
             resets=("page",),
         )  # fmt: skip
         starts = address.typed("Id starts with", "starts", resets=("page",))
+        view = "table"
+        if thumbnails.there(dataset):
+            view = address.select("View", "view", ["pictures", "table"], widget=st.segmented_control)
+        per_page = int(address.select("Items a page", "per_page", _PER_PAGE, resets=("page",), width=130))
     left, right = st.columns([3, 2], gap="large")
     with left:
-        _list(dataset, shows, starts)
+        _list(dataset, shows, starts, view, per_page)
     with right:
         _one(dataset)
 
 
-def _list(dataset: str, shows: str, starts: str) -> None:
+def _list(dataset: str, shows: str, starts: str, view: str, per_page: int) -> None:
     wanted = {"dataset": dataset, "object": shows, "starts": starts}
     n = gateway.rows("page_count_items", **wanted)["n"][0]
     if n == 0:
         widgets.empty_state("No item fits", "Clear the id or the object above to see more.")
         return
-    page = widgets.page_of(n, _PER_PAGE)
-    frame = gateway.rows("page_some_items", **wanted, limit=_PER_PAGE, offset=(page - 1) * _PER_PAGE)
-    shown = widgets.filled(frame)
-    key = f"items_table_{dataset}"
-
-    def clicked() -> None:
-        for row in widgets.selected_rows(key):
-            address.write(item=shown["item"][row])
-
-    below = widgets.table(
-        shown, key=key, name="items", on_select=clicked, height=560, alt=f"Items of {dataset}, page {page}"
-    )
-    widgets.pages_of(n, _PER_PAGE, page)
+    page = widgets.page_of(n, per_page)
+    frame = gateway.rows("page_some_items", **wanted, limit=per_page, offset=(page - 1) * per_page)
+    key = f"items_{view}_{dataset}"
+    if view == "pictures":
+        thumbnails.grid(
+            dataset, thumbnails.tiles(frame), key=key, label=f"Items of {dataset}, page {page}",
+            chosen=address.text("item"), on_choose=lambda name: address.write(item=name),
+        )  # fmt: skip
+        below = st.container(horizontal=True, gap="small")
+    else:
+        below = _table(dataset, widgets.filled(frame.drop("item_id")), key, page)
+    widgets.pages_of(n, per_page, page)
     query = f"select external_id from presence where dataset = {literal(dataset)}"
     query += f" and term = {literal(shows)}" if shows else ""
     query += f" and starts_with(external_id, {literal(starts)})" if starts else ""
     with below:
         widgets.copy_as(cli=["sql", query], sql=query, python=f'cat.sql("""{query}""").pl()')
+
+
+def _table(dataset: str, shown: pl.DataFrame, key: str, page: int) -> Any:
+    def clicked() -> None:
+        for row in widgets.selected_rows(key):
+            address.write(item=shown["item"][row])
+
+    return widgets.table(
+        shown, key=key, name="items", on_select=clicked, height=560, alt=f"Items of {dataset}, page {page}"
+    )
 
 
 def _one(dataset: str) -> None:
@@ -71,9 +86,7 @@ def _one(dataset: str) -> None:
                 f"The link names the item '{plain(name)}', which {plain(dataset)} does not have.",
                 icon=":material/link_off:",
             )
-        st.info(
-            "Choose an item in the table to see its annotations and subsets.", icon=":material/ads_click:"
-        )
+        st.info("Choose an item to see its annotations and subsets.", icon=":material/ads_click:")
         return
     item = found.row(0, named=True)
     st.header(f"Item {plain(name)}", anchor=False)
@@ -81,6 +94,7 @@ def _one(dataset: str) -> None:
     facts += [f"{item['width']} x {item['height']} pixels"] if item["width"] else []
     labels = gateway.rows("page_item_labels", item_id=item["item_id"])
     facts += [f"{scheme} {value}" for scheme, value in labels.iter_rows()]
+    thumbnails.large(dataset, item["item_id"], f"Picture of item {name}")
     if facts:
         st.caption(plain(", ".join(facts)))
     _annotations(name, item)

@@ -10,18 +10,38 @@ import streamlit as st
 import address
 import gateway
 import jobs
+import thumbnails
 import widgets
 from shiftlab import figures
 from shiftlab.report import Report, Section
+from shiftlab.shift.why import why
 from widgets import literal, number, plain
 
 _OBJECTS = 20
+_STRIP = 8
 _WHY = {
     "features": "Columns of the vectors by their own shift, largest first. share: part of the summed squared shift; "
     "q: false discovery rate over the columns. A shift of their correlation is not seen here.",
+    "flows": "Turning one subset into the other at least cost: how much goes from one group of similar items to "
+    "another. A group is called by its most central item; a flow is drawn darker the larger its part of the cost.",
     "moves": "Turning one subset into the other at least cost: the costliest single moves, item to item.",
     "nearest": "Items of the first subset nearest to the second and farthest from it, with their nearest match.",
     "witness": "Items where one subset is dense and the other is not (the extremes of the MMD witness).",
+}
+
+_DRAWN = {"histogram": "Histogram", "ecdf": "Cumulative", "quantiles": "Q-Q"}
+# Kind -> the columns that name items, and the column that is told below each tile with the one that groups them.
+_ITEMS_OF = {
+    "flows": ["source", "target"],
+    "moves": ["source", "target"],
+    "nearest": ["item", "match"],
+    "witness": ["item"],
+}
+_TOLD_OF = {
+    "flows": ("mass", None),
+    "moves": ("distance", None),
+    "nearest": ("distance", "end"),
+    "witness": ("witness", "side"),
 }
 
 
@@ -83,6 +103,10 @@ def _facts(dataset: str, sides: list[dict[str, Any]]) -> None:
         with column.container(border=True, height="stretch"):
             st.markdown(f"**{plain(one['name'])}** ({mark})")
             st.metric("Items", f"{one['n']:,}")
+            if thumbnails.there(dataset):
+                thumbnails.strip(
+                    dataset, one["subset_id"], one["name"], most=_STRIP, key=f"pair_strip_{mark}"
+                )
             if one["class"]:
                 st.page_link(
                     widgets.SUBSETS, label="See it in its class", icon=":material/hub:",
@@ -172,41 +196,73 @@ def _report(dataset: str, left: str, right: str, scores: pl.DataFrame, command: 
         ids = [
             gateway.rows("page_subset", dataset=dataset, name=one)["subset_id"][0] for one in (left, right)
         ]
-        shares = gateway.rows("page_pair_objects", left_id=ids[0], right_id=ids[1])
+        shares = gateway.rows("page_pair_terms", left_id=ids[0], right_id=ids[1])
         facts = {"Catalog": gateway.path(), "Generation": gateway.current().generation, "Dataset": dataset}
-    drawn = figures.object_shares(shares, left, right, most=_OBJECTS) if len(shares) else None
-    alt = f"Share of the items of {left} and of {right} that show each object."
+    drawn = figures.term_shares(shares, left, right, most=_OBJECTS) if len(shares) else None
+    alt = f"Share of the items of {left} and of {right} that show each object or attribute."
     sections = [
         Section("Scores", table=scores, command=widgets.shell(command)),
-        Section("What differs: other objects in the items", figure=drawn, alt=alt, table=shares),
+        Section("What differs: what the items show", figure=drawn, alt=alt, table=shares),
     ]
     return Report(f"{left} and {right}", facts, sections)
 
 
 def _objects(dataset: str, sides: list[dict[str, Any]]) -> None:
     left, right = sides[0]["name"], sides[1]["name"]
-    st.header("What differs: other objects in the items", anchor=False)
-    shares = gateway.rows("page_pair_objects", left_id=sides[0]["subset_id"], right_id=sides[1]["subset_id"])
+    st.header("What differs: what the items show", anchor=False)
+    shares = gateway.rows("page_pair_terms", left_id=sides[0]["subset_id"], right_id=sides[1]["subset_id"])
     if shares.is_empty():
-        st.info("The items of these two subsets show no other object.", icon=":material/info:")
+        st.info("The items of these two subsets show nothing but what defines them.", icon=":material/info:")
         return
-    first, second = st.columns([3, 2], gap="large")
+    first, second = st.columns([1, 1], gap="large")
     name = f"{left}_{right}_objects"
     with first:
         widgets.chart(
-            figures.object_shares(shares, left, right, most=_OBJECTS), key="pair_objects", name=name,
-            alt=f"Share of the items of {left} and of {right} that show each object, the largest difference first; "
-            "the table tells all.",
+            figures.term_shares(shares, left, right, most=_OBJECTS), key="pair_objects", name=name,
+            alt=f"Share of the items of {left} and of {right} that show each object or attribute, the largest "
+            "difference first; the table tells all.",
         )  # fmt: skip
     with second:
         st.caption(
-            f"Drawn: the {min(_OBJECTS, len(shares))} largest differences of {len(shares)} objects. "
+            f"Drawn: the {min(_OBJECTS, len(shares))} largest differences of {len(shares)} objects and attributes. "
             "The classes and contexts that define the two subsets are left out."
         )
         titles = {"left_share": left, "right_share": right, "difference": "difference"}
         percent = {c: st.column_config.NumberColumn(title, format="percent") for c, title in titles.items()}
-        alt = f"Objects in the items of {left} and {right}"
+        alt = f"Objects and attributes in the items of {left} and {right}"
         widgets.table(shares, key="pair_objects_table", name=name, columns=percent, height=430, alt=alt)
+
+
+def _pictured(dataset: str, kind: str, found: pl.DataFrame) -> None:
+    """The items of the table below, those that belong together side by side."""
+    columns = _ITEMS_OF.get(kind)
+    if columns is None:
+        return
+    names = found.select(columns).unpivot()["value"].unique().to_list()
+    ids = dict(
+        gateway.rows("page_items_by_name", dataset=dataset, items=names).select("item", "item_id").iter_rows()
+    )
+    number_of, group_of = _TOLD_OF[kind]
+    groups = found.partition_by(group_of, as_dict=True, maintain_order=True) if group_of else {("",): found}
+    for (title,), rows in groups.items():
+        if title:
+            st.markdown(f"**{plain(str(title))}**")
+        tiles = [
+            thumbnails.Tile(
+                [ids[one[c]] for c in columns if one[c] in ids], one[columns[0]], number(one[number_of]),
+                f"{' and '.join(f'item {one[c]}' for c in columns)}, {number_of} {number(one[number_of])}",
+            )
+            for one in rows.iter_rows(named=True)
+        ]  # fmt: skip
+        thumbnails.grid(
+            dataset, tiles, key=f"why_{kind}_{title}_pictures", label=f"{kind} {title}", size=64, on_choose=_went,
+        )  # fmt: skip
+    if item := st.session_state.pop("_pair_item", None):
+        st.switch_page(widgets.ITEMS, query_params={"dataset": dataset, "item": item})
+
+
+def _went(item: str) -> None:
+    st.session_state["_pair_item"] = item
 
 
 def _why(dataset: str, left: str, right: str) -> None:
@@ -218,8 +274,10 @@ def _why(dataset: str, left: str, right: str) -> None:
         widgets.command(["ingest", "vectors", "vectors.npz", "--dataset", dataset, "--space", "embedding"])
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        kind = address.select("Show", "why", ["", *_WHY], shown=lambda one: one or "nothing yet")
-        space = address.select("Space", "space", spaces)
+        kind = address.select(
+            "Show", "why", ["", *_WHY], shown=lambda one: one or "nothing yet", resets=("feature",)
+        )
+        space = address.select("Space", "space", spaces, resets=("feature",))
     if not kind:
         return
     st.caption(_WHY[kind])
@@ -242,9 +300,19 @@ def _why(dataset: str, left: str, right: str) -> None:
     except jobs.CommandError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return
+    if kind == "flows":
+        _flows(found, left, right)
+    if thumbnails.there(dataset):
+        _pictured(dataset, kind, found)
+    key = f"why_{kind}"
+
+    def clicked() -> None:
+        for row in widgets.selected_rows(key):
+            address.write(feature=found["feature"][row])
+
     below = widgets.table(
-        widgets.filled(found), key=f"why_{kind}", name=f"{left}_{right}_{kind}",
-        alt=f"What makes {left} differ from {right}: {kind}",
+        widgets.filled(found), key=key, name=f"{left}_{right}_{kind}", height=300,
+        alt=f"What makes {left} differ from {right}: {kind}", on_select=clicked if kind == "features" else None,
     )  # fmt: skip
     options = f'"{kind}", dataset="{dataset}", space="{space}", top=20'
     with below:
@@ -254,6 +322,55 @@ def _why(dataset: str, left: str, right: str) -> None:
             python="from shiftlab.shift.why import why\n\n"
             + f'why(cat.store, "{left}", "{right}", {options})',
         )
+    if kind == "features":
+        _distribution(dataset, left, right, space, found["feature"].to_list())
+
+
+def _distribution(dataset: str, left: str, right: str, space: str, features: list[str]) -> None:
+    """How one feature is distributed on both sides; the features come in the order of their shift."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        feature = address.select("Feature", "feature", features, width=200)
+        how = address.select(
+            "Drawn as", "drawn", list(_DRAWN), widget=st.segmented_control, shown=_DRAWN.__getitem__
+        )
+    values = _values(gateway.current().stamp, dataset, left, right, space, feature)
+    title = f"{space} {feature}"
+    key, name = f"distribution_{how}", f"{left}_{right}_{space}_{feature}"
+    below = widgets.chart(
+        figures.distribution(values, left, right, how, title), key=key, name=f"{name}_{how}",
+        alt=f"{_DRAWN[how]} of feature {feature} of {space} in {left} and {right}; the table above tells how far apart "
+        "they are, the table below every value.",
+    )  # fmt: skip
+    command = ["shift", "why", left, right, "--kind", "values", "--feature", feature, "--dataset", dataset,
+               "--space", space]  # fmt: skip
+    with below:
+        widgets.copy_as(
+            cli=command,
+            sql=f"from space where dataset = {literal(dataset)} and space = {literal(space)}",
+            python="from shiftlab.shift.why import why\n\n"
+            f'why(cat.store, "{left}", "{right}", "values", dataset="{dataset}", space="{space}", feature={feature})',
+        )
+    with st.expander(f"The {len(values):,} values"):
+        widgets.table(values, key=f"{key}_values", name=name, alt=f"Feature {feature} of every item")
+
+
+@st.cache_data(max_entries=30, show_spinner=False)
+def _values(
+    stamp: tuple[str, int, int], dataset: str, left: str, right: str, space: str, feature: str
+) -> pl.DataFrame:
+    store = gateway.current().store
+    return why(store, left, right, "values", dataset=dataset, space=space, feature=int(feature))
+
+
+def _flows(found: pl.DataFrame, left: str, right: str) -> None:
+    staying = found.filter(pl.col("source") == pl.col("target"))["mass"].sum()
+    widgets.chart(
+        figures.flow(found) | {"height": 420}, key="why_flows_chart", name=f"{left}_{right}_flows",
+        export=figures.flow_drawing(found),
+        alt=f"How the mass of {left} (left) moves to that of {right} (right), in {len(found)} flows between groups of "
+        "similar items; the table tells each.",
+    )  # fmt: skip
+    st.caption(f"{staying:.0%} of the mass stays within its group.")
 
 
 main()

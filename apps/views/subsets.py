@@ -8,11 +8,13 @@ import streamlit as st
 import address
 import gateway
 import jobs
+import thumbnails
 import widgets
 from shiftlab import figures
 from widgets import literal, plain
 
 _ITEMS_PER_PAGE = 24
+_STRIP = 8
 _EDGE = 0.2
 
 
@@ -161,6 +163,8 @@ def _subset(dataset: str, subject: str, nodes: pl.DataFrame, name: str | None) -
         "Show", "view", ["neighbours", "items"], widget=st.segmented_control, label_visibility="collapsed"
     )
     if view == "neighbours":
+        if thumbnails.there(dataset):
+            thumbnails.strip(dataset, one["subset_id"], name, most=_STRIP, key=f"strip_{dataset}_{name}")
         _neighbours(dataset, name, one["subset_id"])
     else:
         _items(dataset, name, one["subset_id"], one["n"])
@@ -198,22 +202,32 @@ def _neighbours(dataset: str, name: str, subset_id: int) -> None:
         )
 
 
+def _go(dataset: str, item: str) -> None:
+    st.session_state["_go"] = {"dataset": dataset, "item": item}
+
+
 def _items(dataset: str, name: str, subset_id: int, n: int) -> None:
     page = widgets.page_of(n, _ITEMS_PER_PAGE)
     frame = gateway.rows(
         "page_items", subset_id=subset_id, limit=_ITEMS_PER_PAGE, offset=(page - 1) * _ITEMS_PER_PAGE
     )
-    shown = widgets.filled(frame.drop("item_id"))
     key = f"items_{dataset}_{name}"
+    label = f"Items of {name}, page {page}"
+    place = st.container()
+    if thumbnails.there(dataset):
+        place = st.expander("The same items as a table")
+        thumbnails.grid(
+            dataset, thumbnails.tiles(frame), key=f"{key}_pictures", label=label, size=72,
+            on_choose=lambda item: _go(dataset, item),
+        )  # fmt: skip
+    shown = widgets.filled(frame.drop("item_id"))
 
     def clicked() -> None:
         for row in widgets.selected_rows(key):
-            st.session_state["_go"] = {"dataset": dataset, "item": shown["item"][row]}
+            _go(dataset, shown["item"][row])
 
-    st.caption("Click a row to see the item with all its annotations and subsets.")
-    below = widgets.table(
-        shown, key=key, name="items", height=420, on_select=clicked, alt=f"Items of {name}, page {page}"
-    )
+    with place:
+        below = widgets.table(shown, key=key, name="items", height=420, on_select=clicked, alt=label)
     if going := st.session_state.pop("_go", None):
         st.switch_page(widgets.ITEMS, query_params=going)
     widgets.pages_of(n, _ITEMS_PER_PAGE, page)

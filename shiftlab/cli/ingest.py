@@ -18,7 +18,7 @@ from shiftlab.cli.settings import Settings, common
     },
 )
 def ingest() -> None:
-    """Bring annotations, vectors, labels, predictions, networks and demonstrations into the catalog."""
+    """Bring annotations, pictures, vectors, labels, predictions, signals, networks, demonstrations into the catalog."""
 
 
 @ingest.command(epilog="Example: shiftlab ingest images instances_train2017.json --dataset coco")
@@ -96,6 +96,40 @@ def vectors(
         settings.say(f"{done.averaged:,} further vectors of the same ids were averaged into them")
     if done.unknown_ids:
         settings.say(f"{done.unknown_ids:,} rows were left out: their ids are no items of '{dataset}'")
+
+
+@ingest.command(epilog="Example: shiftlab ingest pictures train2017/ --dataset coco")
+@common
+@click.argument("path", type=click.Path())
+@click.option("--dataset", required=True, help="Dataset whose items the pictures are of.")
+@click.option("--ids", help="Array with the ids, where PATH is npz; for .npy a file: ids.npy, items.csv.")
+@click.option(
+    "--on-bad",
+    type=click.Choice(["error", "skip"]),
+    default="error",
+    show_default=True,
+    help="Refuse the source at the first picture that cannot be decoded, or leave such ones out and list them.",
+)
+def pictures(settings: Settings, path: str, dataset: str, ids: str | None, on_bad: str) -> None:
+    """Pictures of items, for people to look at: a folder of image files, or an array of grey pixels.
+
+    A file is an item's picture if the item names it or has its name as id. The catalog keeps copies of at most
+    256 pixels a side; the originals stay where they are.
+    """
+    with settings.progress() as progress:
+        done = settings.open(create=True).ingest_pictures(
+            path, dataset, ids=ids, on_bad=on_bad, progress=progress
+        )
+    if done.already_there:
+        settings.say(f"the pictures of {path} are in '{dataset}' already: nothing to do")
+        return
+    settings.say(
+        f"{done.pictures:,} pictures -> '{dataset}'; {done.without:,} items of it have none from here"
+    )
+    if done.unknown:
+        settings.say(f"{done.unknown:,} pictures were left out: they are of no item of '{dataset}'")
+    if done.skipped:
+        settings.say(f"{done.skipped:,} pictures were skipped (listed in the table ingest_issue)")
 
 
 @ingest.command(epilog="Example: shiftlab ingest labels truth.csv --dataset coco --scheme truth")

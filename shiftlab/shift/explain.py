@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +148,51 @@ def group_moves(
         .select("source", "target", "mass", "distance", "cost", "share")
         .sort("cost", "mass", "source", "target", descending=[True, True, False, False])
     )
+
+
+def flows(
+    x: ArrayLike,
+    y: ArrayLike,
+    ids_x: ArrayLike | None = None,
+    ids_y: ArrayLike | None = None,
+    most: int = 10,
+    p: float = 2,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """`group_moves` between at most ``most`` groups of similar items, where the data bring no groups of their own.
+
+    Groups are the k-means clusters of x and y together (k-means++ started from ``seed``, at least ten items a group on
+    average), the largest first. ``source`` and ``target`` call a group by the item that is nearest to its centre.
+    ValueError as for `group_moves`.
+    """
+    import polars as pl
+
+    a, b = (side.astype(np.float64) for side in clouds(x, y))
+    pool = np.concatenate([a, b])
+    names = np.concatenate([_names(ids_x, len(a)), _names(ids_y, len(b))])
+    labels, central = _clusters(pool, max(2, min(most, len(pool) // 10)), seed)
+    moved = group_moves(a, b, labels[: len(a)], labels[len(a) :], p=p)
+    called = [str(names[one]) for one in central]
+    return moved.with_columns(
+        pl.col(side).replace_strict(range(len(called)), called, return_dtype=pl.String)
+        for side in ("source", "target")
+    )
+
+
+def _clusters(rows: NDArray[np.float64], k: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cluster of every row, (n,), the largest first, and the row nearest to each centre; no cluster is empty."""
+    from scipy.cluster.vq import kmeans2
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of empty clusters
+        centres, raw = kmeans2(rows, k, iter=30, minit="++", rng=np.random.default_rng([seed, 919]))
+    used, size = np.unique(raw, return_counts=True)
+    used = used[np.argsort(-size, kind="stable")]
+    distance = squared_distances(rows, centres[used])
+    distance[raw[:, None] != used] = np.inf  # the item that names a group lies in it
+    place = np.empty(k, dtype=np.int64)
+    place[used] = np.arange(len(used))
+    return place[raw], distance.argmin(axis=0)
 
 
 def nearest_and_farthest(

@@ -82,4 +82,6 @@ union select 'steps', steps_file from episode_source
 union select 'filters', filters_file from model where filters_file is not null
 union select 'vectors', file from signal
 union select 'vectors', ids_file from signal
-union select 'vectors', file from checkpoint_block;
+union select 'vectors', file from checkpoint_block
+union select 'pictures', file from picture_file
+union select 'pictures', index_file from picture_file;

@@ -96,19 +96,40 @@ order by s.kept desc limit 1;
 select name, n, class, kept from subset where dataset = $dataset and n > 0 order by name;
 
 -- name: page_items
--- One page of the items of a subset, with the other objects that each shows.
+-- One page of the items of a subset, with the objects and attributes that each shows.
 with shown as (
     select m.item_id, m.weight, i.external_id, i.file, i.width, i.height
     from membership m join item i using (item_id)
     where m.subset_id = $subset_id
     order by i.external_id limit $limit offset $offset
+),
+objects as (
+    select item_id, string_agg(t.name, ', ' order by it.n desc, t.name) as objects
+    from item_term it join term t using (term_id)
+    where t.kind = 'object' and item_id in (select item_id from shown) group by item_id
+),
+attributes as (
+    select o.item_id, string_agg(distinct t.name, ', ' order by t.name) as attributes
+    from object o join object_attribute a using (object_id) join term t on t.term_id = a.term_id
+    where o.item_id in (select item_id from shown) group by o.item_id
 )
-select s.external_id as item, string_agg(t.name, ', ' order by it.n desc, t.name) as objects,
-       any_value(s.file) as file, any_value(s.width) as width, any_value(s.height) as height, any_value(s.weight) as weight,
-       s.item_id
-from shown s left join item_term it using (item_id) left join term t on t.term_id = it.term_id and t.kind = 'object'
-group by s.item_id, s.external_id
+select s.external_id as item, o.objects, a.attributes, s.file, s.width, s.height, s.weight, s.item_id
+from shown s left join objects o using (item_id) left join attributes a using (item_id)
 order by s.external_id;
+
+-- name: page_picture_files
+-- Files with the pictures of a data set.
+select file, index_file from picture_file where dataset = $dataset order by file;
+
+-- name: page_sample_items
+-- A few items of a subset, always the same, in no order that means anything.
+select m.item_id, i.external_id as item
+from membership m join item i using (item_id)
+where m.subset_id = $subset_id order by hash(m.item_id), m.item_id limit $limit;
+
+-- name: page_items_by_name
+-- Items of a data set by their ids in the source.
+select item_id, external_id as item from item where dataset = $dataset and list_contains($items, external_id);
 
 -- name: page_shared_items
 -- How many items two subsets have in common.
@@ -127,26 +148,33 @@ where dataset = $dataset and ((left_name = $left and right_name = $right) or (le
 qualify row_number() over (partition by measure, grp, design order by score_id desc) = 1
 order by design desc, measure, space;
 
--- name: page_pair_objects
--- Share of the items of each subset that show an object, but those that define the subsets: the largest difference first.
+-- name: page_pair_terms
+-- Share of the items of each subset that show an object or an attribute, but those that define the subsets: the
+-- largest difference first. An attribute counts where any object of the item has it.
 with size as (select subset_id, n, class, context from subset where subset_id in ($left_id, $right_id)),
 defining as (select unnest([class, context]) as name from size),
+member as (select subset_id, item_id from membership where subset_id in ($left_id, $right_id)),
 shown as (
-    select m.subset_id, t.name as object, count(*) as n
-    from membership m join item_term it using (item_id) join term t using (term_id)
-    where m.subset_id in ($left_id, $right_id) and t.kind = 'object'
-      and t.name not in (select name from defining where name is not null)
+    select subset_id, item_id, term_id from member join item_term using (item_id)
+    union
+    select m.subset_id, m.item_id, a.term_id
+    from member m join object o using (item_id) join object_attribute a using (object_id)
+),
+counted as (
+    select s.subset_id, t.kind, t.name, count(*) as n
+    from shown s join term t using (term_id)
+    where t.name not in (select name from defining where name is not null)
     group by all
 ),
 share as (
-    select object,
-           coalesce(any_value(w.n / z.n) filter (w.subset_id = $left_id), 0) as left_share,
-           coalesce(any_value(w.n / z.n) filter (w.subset_id = $right_id), 0) as right_share
-    from shown w join size z using (subset_id)
-    group by object
+    select kind, name as term,
+           coalesce(any_value(c.n / z.n) filter (c.subset_id = $left_id), 0) as left_share,
+           coalesce(any_value(c.n / z.n) filter (c.subset_id = $right_id), 0) as right_share
+    from counted c join size z using (subset_id)
+    group by kind, name
 )
-select object, left_share, right_share, right_share - left_share as difference
-from share order by abs(difference) desc, object;
+select term, kind, left_share, right_share, right_share - left_share as difference
+from share order by abs(difference) desc, kind, term;
 
 -- name: page_findings_shift
 -- For each measure, the pair that differs most by a test that chance would rarely pass; a pair once.
@@ -215,10 +243,19 @@ with shown as (
       and ($object = '' or exists (from item_term it join term t using (term_id)
                                    where it.item_id = i.item_id and t.name = $object and t.dataset = $dataset))
     order by i.external_id limit $limit offset $offset
+),
+objects as (
+    select item_id, string_agg(t.name, ', ' order by it.n desc, t.name) as objects
+    from item_term it join term t using (term_id) where item_id in (select item_id from shown) group by item_id
+),
+attributes as (
+    select o.item_id, string_agg(distinct t.name, ', ' order by t.name) as attributes
+    from object o join object_attribute a using (object_id) join term t on t.term_id = a.term_id
+    where o.item_id in (select item_id from shown) group by o.item_id
 )
-select s.external_id as item, string_agg(t.name, ', ' order by it.n desc, t.name) as objects, any_value(s.file) as file
-from shown s left join item_term it using (item_id) left join term t on t.term_id = it.term_id
-group by s.external_id order by s.external_id;
+select s.external_id as item, o.objects, a.attributes, s.file, s.item_id
+from shown s left join objects o using (item_id) left join attributes a using (item_id)
+order by s.external_id;
 
 -- name: page_count_items
 select count(*) as n from item i

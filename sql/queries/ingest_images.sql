@@ -146,3 +146,10 @@ join memory.item_row i using (image)
 join memory.object_row s on s.item_no = i.item_no and s.external_id = r.subject
 join memory.object_row o on o.item_no = i.item_no and o.external_id = r.object
 order by all;
+
+-- name: picture_items
+-- Items of a data set by which pictures are found.
+select item_id, external_id, file from item where dataset = $dataset order by item_id;
+
+-- name: picture_files_there
+select n from picture_file where dataset = $dataset and sha256 = $sha256;

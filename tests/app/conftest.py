@@ -39,6 +39,9 @@ def fill(catalog: sl.Catalog, folder: Path) -> None:
     )
     catalog.ingest_images(table, "pets")
     catalog.ingest_vectors(folder / "vectors.npz", "pets", "toy")
+    pixels = rng.integers(0, 255, size=(400, 12, 12), dtype=np.uint8)  # the last twenty have no picture
+    np.savez(folder / "pictures.npz", ids=np.arange(400).astype(str), pictures=pixels)
+    catalog.ingest_pictures(folder / "pictures.npz", "pets")
     catalog.build_subsets("pets", min_images=10, min_subsets=3)
     catalog.matrix("jensen_shannon", subject="cat", dataset="pets")
     catalog.compare("cat(bed)", "cat(sofa)", measure=["jensen_shannon", "mmd"], permutations=99)

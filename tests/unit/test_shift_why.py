@@ -10,6 +10,7 @@ import pytest
 
 import shiftlab as sl
 from shiftlab.errors import BadInputError, NotFoundError
+from shiftlab.shift import explain
 from shiftlab.shift.why import KINDS, why
 from tests.conftest import Cli
 
@@ -82,4 +83,31 @@ def test_what_cannot_be_explained_says_why(two: sl.Catalog, tmp_path: Path) -> N
 def test_command(two: sl.Catalog, cli: Cli, kind: str) -> None:
     done = cli("--catalog", two.path, "shift", "why", "cat(sofa)", "cat(tree)", "--kind", kind, "--top", "2")
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) in (3, 5)  # a heading and one or two lists of two
+    told = len(done.stdout.splitlines())  # a heading and one or two lists of two, or all that there is
+    assert told == 1 + 2 * SIZE if kind == "values" else told > 5 if kind == "flows" else told in (3, 5)
+
+
+def test_values_are_the_column_of_every_item(two: sl.Catalog) -> None:
+    found = why(two.store, "cat(sofa)", "cat(tree)", "values", feature=3)
+    with np.load(two.path.parent / "v.npz") as arrays:
+        stored = dict(zip(arrays["ids"], arrays["vectors"][:, 3], strict=True))
+    assert dict(found.select("item", "value").iter_rows()) == stored
+    assert found.group_by("side", maintain_order=True).agg(pl.col("value").is_sorted())["value"].all()
+    with pytest.raises(BadInputError, match="no feature 5; the space has the features 0 to 4"):
+        why(two.store, "cat(sofa)", "cat(tree)", "values", feature=5)
+
+
+def test_flows_move_all_mass_between_groups_that_items_name(two: sl.Catalog) -> None:
+    found = why(two.store, "cat(sofa)", "cat(tree)", "flows")
+    assert found["mass"].sum() == pytest.approx(1)
+    assert found["share"].sum() == pytest.approx(1)
+    assert len(set(found["source"]) | set(found["target"])) <= 10
+    assert found.equals(why(two.store, "cat(sofa)", "cat(tree)", "flows"))
+    x = np.repeat([[0.0, 0.0], [9.0, 9.0]], 20, axis=0)
+    x[:, 0] += np.tile(np.linspace(0, 0.1, 20), 2)
+    whole = explain.flows(
+        x, x[20:], ids_x=[f"a{i}" for i in range(40)], ids_y=[f"b{i}" for i in range(20)], most=2
+    )
+    assert set(whole["mass"].round(6)) == {0.5}  # half of x lies where y does not
+    assert whole["distance"].min() == pytest.approx(0, abs=0.1)
+    assert whole["distance"].max() == pytest.approx(np.hypot(9, 9), abs=0.1)
