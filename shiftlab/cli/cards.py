@@ -52,7 +52,9 @@ def check(settings: Settings, folder: str | None) -> None:
     found = package.check(package.folder_of(folder))
     settings.emit(pl.DataFrame([asdict(one) for one in found]))
     if not others.installed():
-        settings.say("Croissant files were not loaded by another tool: pip install mlcroissant to check that too")
+        settings.say(
+            "Croissant files were not loaded by another tool: pip install mlcroissant to check that too"
+        )
     if bad := [one for one in found if one.state != "ok"]:
         settings.say(f"{len(bad)} of {len(found)} files are not as they should be")
         sys.exit(1)

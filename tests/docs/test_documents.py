@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +60,47 @@ def test_commands_over_several_lines() -> None:
     assert [(one.typed, one.printed) for one in found] == [
         ('shiftlab sql "select 1\nas one"', ["one", "1"]), ("shiftlab check", []),
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_measure_is_added_as_contributing_tells(furnished: Path, tmp_path: Path) -> None:
+    """The walk-through of CONTRIBUTING.md, done on a copy of the repository with its own words."""
+    told = (
+        (ROOT / "CONTRIBUTING.md")
+        .read_text(encoding="utf-8")
+        .partition("## Add a measure")[2]
+        .partition("\n## ")[0]
+    )
+    for name in ("shiftlab", "sql", "tests", "docs"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "CONTRIBUTING.md"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    shutil.copytree(furnished / "shiftlab-demo", tmp_path / "shiftlab-demo")
+    files = dict(re.findall(r"^`(\S+\.py)`\n\n```python\n(.*?)```", told, flags=re.M | re.S))
+    assert len(files) == 2
+    for name, content in files.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    (line,) = re.findall(r"```python\n(from \S+ import (\w+)\n)```", told)
+    package = tmp_path / "shiftlab" / "measures" / "__init__.py"
+    text = package.read_text(encoding="utf-8")
+    text = text.replace("\n__all__ = [", f'\n{line[0]}\n__all__ = [\n    "{line[1]}",', 1)
+    package.write_text(text, encoding="utf-8")
+    printed = {
+        one.typed: _run_in(tmp_path, one.typed)
+        for one in commands(re.findall(r"```console\n(.*?)```", told, re.S)[0])
+    }
+    assert len(printed) == 4
+    assert " passed" in next(out for typed, out in printed.items() if "pytest" in typed)
+    assert "equal masses" in printed["shiftlab measures triangular_discrimination"]
+    assert "## triangular_discrimination" in (tmp_path / "docs" / "api" / "measures.md").read_text(
+        encoding="utf-8"
+    )
+
+
+def _run_in(folder: Path, typed: str) -> str:
+    words = shlex.split(typed)
+    command = [sys.executable, *(("-m", *words) if words[0] == "shiftlab" else words[1:])]
+    environment = {**os.environ, "PYTHONPATH": str(folder), "SHIFTLAB_DEBUG": ""}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"{typed}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
