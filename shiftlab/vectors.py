@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,14 +100,16 @@ def ingest_vectors(
             f"{path.name}: id '{again}' has several vectors; average them with --average, or keep one a row"
         )
     folder = store.path / "vectors"
-    matrix = _ordered(found.matrix, keys, rows, item_ids, averaged > 0)
-    file, ids_file = write_array(folder, matrix), write_array(folder, item_ids)
+    shape = (len(item_ids), found.matrix.shape[1])
+    blocks = _ordered(found.matrix, keys, rows, item_ids)
+    file = _write_blocks(folder, np.dtype(np.float32), shape, blocks)
+    ids_file = write_array(folder, item_ids)
     params = {"space": space, "stage": stage, "ids": ids, "average": average, "skip_unknown": skip_unknown}
     run = Run("ingest vectors", params, dataset=dataset, inputs={path.name: content})
     run.notes = {"vectors": len(item_ids), "averaged": averaged, "unknown_ids": unknown}
     with store.write(run) as con:
-        _store(con, run, dataset, space, stage, file, ids_file, content, item_ids, matrix.shape[1], folder)
-    return Ingested(dataset, space, stage, len(item_ids), matrix.shape[1], averaged, unknown)
+        _store(con, run, dataset, space, stage, file, ids_file, content, item_ids, shape[1], folder)
+    return Ingested(dataset, space, stage, len(item_ids), shape[1], averaged, unknown)
 
 
 def load(store: Store, dataset: str, space: str | None = None, stage: str = BASE_STAGE) -> Vectors:
@@ -199,33 +202,44 @@ def match_items(
 
 
 def _ordered(
-    matrix: np.ndarray, keys: np.ndarray, rows: np.ndarray, item_ids: np.ndarray, averaged: bool
-) -> np.ndarray:
-    """(n, d) float32 in the order of `item_ids`; the mean, in float64, of the rows of one id."""
+    matrix: np.ndarray, keys: np.ndarray, rows: np.ndarray, item_ids: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Blocks of (n, d) float32 in the order of `item_ids`; the mean, in float64, of the rows of one id."""
     order = np.argsort(keys, kind="stable")
-    if not averaged:
-        return np.ascontiguousarray(matrix[rows[order]], dtype=np.float32)
-    starts = np.searchsorted(keys[order], item_ids)
-    sums = np.add.reduceat(matrix[rows[order]].astype(np.float64), starts, axis=0)
-    counts = np.diff(np.r_[starts, len(keys)])
-    return (sums / counts[:, None]).astype(np.float32)
+    keys, rows = keys[order], rows[order]
+    for start in range(0, len(item_ids), _ROWS_PER_BLOCK):
+        mine = item_ids[start : start + _ROWS_PER_BLOCK]
+        first, stop = np.searchsorted(keys, mine), np.searchsorted(keys, mine[-1], side="right")
+        found = matrix[rows[first[0] : stop]]
+        if len(found) > len(mine):
+            counts = np.diff(np.append(first, stop))
+            found = np.add.reduceat(found.astype(np.float64), first - first[0], axis=0) / counts[:, None]
+        yield found.astype(np.float32, copy=False)
 
 
 def write_array(folder: Path, array: np.ndarray) -> str:
     """Writes the array under the name of its content; a file that is there already is the same."""
-    digest = hashlib.blake2b(f"{array.dtype.str}{array.shape}".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(array).data)
-    name = f"{digest.hexdigest()}.npy"
-    if not (folder / name).exists():
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=".tmp", delete=False) as file:
-            try:
-                np.save(file, array, allow_pickle=False)
-                file.flush()
-                os.fsync(file.fileno())
-                os.replace(file.name, folder / name)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+    return _write_blocks(folder, array.dtype, array.shape, [array])
+
+
+def _write_blocks(folder: Path, dtype: np.dtype, shape: tuple[int, ...], blocks: Iterable[np.ndarray]) -> str:
+    """The same, of blocks of rows that together have `shape`: no more than one of them is in memory."""
+    digest = hashlib.blake2b(f"{dtype.str}{shape}".encode(), digest_size=16)
+    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".tmp", delete=False) as file:
+        try:
+            np.lib.format.write_array_header_1_0(file, header)
+            for block in blocks:
+                data = np.ascontiguousarray(block).data
+                digest.update(data)
+                file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            name = f"{digest.hexdigest()}.npy"
+            os.replace(file.name, folder / name)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
     return name
 
 

@@ -65,7 +65,7 @@ def run(scale: str = "small") -> list[dict[str, Any]]:
     pairs = list(zip(left[chosen], right[chosen], strict=True))
     gamma = 1 / float(np.median(cdist(x[:500], x[500:900], "sqeuclidean")))
     found = []
-    for name, design, extra, peer, call in _contestants(x, w, gamma):
+    for name, design, extra, peer, call in contestants(x, w, gamma):
         if scale == "full" and name == "energy_distance":
             pairs_here = pairs[: sampled // 3]
         else:
@@ -107,7 +107,7 @@ def _agreement(ours: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     }
 
 
-def _contestants(x: np.ndarray, w: csr_array, gamma: float) -> list[tuple[str, str, dict, str, Callable]]:
+def contestants(x: np.ndarray, w: csr_array, gamma: float) -> list[tuple[str, str, dict, str, Callable]]:
     import ot
 
     theta = directions(x.shape[1], 128, 0)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shiftlab.shift.pairs.embedding import Squared, unbiased_gaps
 from shiftlab.shift.pairs.membership import Membership
 
-TILE = 512
+TILE = 1024
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class KernelDesign:
         starts = range(0, n, TILE)
         columns = membership.single.tocsc()
         parts = [columns[:, b : b + TILE].tocsr() for b in starts]
-        norms = np.einsum("ij,ij->i", self.rows, self.rows)
+        left, right = self._factors()
         total = np.zeros((s, s))
         for i, a in enumerate(starts):
             part = np.zeros((s, min(TILE, n - a)), np.float32)
             for j in range(i, len(parts)):
-                tile = self._tile(starts[j], a, norms)
+                tile = self._tile(left[starts[j] : starts[j] + TILE], right[a : a + TILE], i == j)
                 part += (parts[j] @ tile) * np.float32(0.5 if i == j else 1)
             found = parts[i] @ part.T
             total += found
@@ -52,15 +52,19 @@ class KernelDesign:
             self.tick()
         return total
 
-    def _tile(self, b: int, a: int, norms: NDArray[np.float32]) -> NDArray[np.float32]:
-        tile = self.rows[b : b + TILE] @ self.rows[a : a + TILE].T  # C order, else scipy copies it
-        tile *= -2
-        tile += norms[b : b + TILE, None]
-        tile += norms[a : a + TILE]
-        np.maximum(tile, 0, out=tile)
-        if a == b:
+    def _factors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Matrices (N, d + 2) whose rows multiply to squared distances, or to exponents of the kernel."""
+        factor = np.float32(1 if self.gamma is None else -self.gamma)
+        norm = factor * np.einsum("ij,ij->i", self.rows, self.rows)[:, None]
+        one = np.ones_like(norm)
+        return np.hstack([-2 * factor * self.rows, norm, one]), np.hstack([self.rows, one, norm])
+
+    def _tile(
+        self, left: NDArray[np.float32], right: NDArray[np.float32], diagonal: bool
+    ) -> NDArray[np.float32]:
+        tile = left @ right.T
+        if diagonal:
             np.fill_diagonal(tile, 0)
         if self.gamma is None:
-            return np.sqrt(tile, out=tile)
-        tile *= np.float32(-self.gamma)
-        return np.exp(tile, out=tile)
+            return np.sqrt(np.maximum(tile, 0, out=tile), out=tile)
+        return np.exp(np.minimum(tile, 0, out=tile), out=tile)
