@@ -149,10 +149,11 @@ def table(
     columns: Mapping[str, Any] | None = None,
     on_select: Callable[[], None] | None = None,
     height: int = 400,
+    sql: str = "",
 ) -> Any:
     """A table, at most `height` pixels high; returns the row below it, for more than its downloads.
 
-    `on_select` is called after a click on a row; see `selected_rows`.
+    `on_select` is called after a click on a row; see `selected_rows`. `sql` gives the same rows to who copies it.
     """
     reacts: dict[str, Any] = {"on_select": on_select, "selection_mode": "single-row"} if on_select else {}
     floats = [name for name, kind in frame.schema.items() if kind.is_float()]
@@ -168,7 +169,50 @@ def table(
             file_name=f"{name}.{kind}", icon=":material/download:", on_click="ignore", key=f"{key}_{kind}",
             type="tertiary",
         )  # fmt: skip
+    if sql:
+        with below:
+            copy_as(cli=["sql", sql], sql=sql, python=f'cat.sql("""{sql}""").pl()')
     return below
+
+
+def matrix(
+    pairs: pl.DataFrame,
+    order: Sequence[str],
+    title: str,
+    *,
+    key: str,
+    name: str,
+    alt: str,
+    on_choose: Callable[[str, str], None],
+    chosen: Sequence[str] = (),
+    tree: figures.Tree | None = None,
+) -> tuple[Any, Any]:
+    """The heat map of all pairs; a click on a cell calls `on_choose` with both names.
+
+    Above `figures.ALTAIR_CELLS` subsets it is drawn by ECharts. Returns the row below it and what is exported.
+    """
+    drawn: Any = figures.matrix(pairs, order, title, selected=chosen)
+    if tree:
+        drawn = figures.with_tree(drawn, tree, title)
+        key += "_tree"
+    large = len(order) > figures.ALTAIR_CELLS
+    cells = figures.square(pairs).select("left_name", "right_name") if large else None
+
+    def clicked() -> None:
+        selection = st.session_state[key]["selection"]
+        if cells is None:
+            found = [(one["left_name"], one["right_name"]) for one in selection.get("cell") or []]
+        else:
+            found = [
+                cells.row(at)
+                for part in selection.get("selected", [])
+                for at in part.get("data_indices") or []
+            ]
+        for left, right in found:
+            on_choose(left, right)
+
+    option = figures.large_matrix(pairs, order, title) | {"height": 820} if large else drawn
+    return chart(option, key=key, alt=alt, name=name, export=drawn, on_select=clicked), drawn
 
 
 def report_button(make: Callable[[], report.Report], *, key: str, name: str) -> None:

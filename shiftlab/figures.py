@@ -28,6 +28,7 @@ MARK_COLOUR = "#ff3b30"
 NO_VALUE_COLOUR = "#8a8f9833"
 _ALONE_PER_ROW = 8
 _LEVELS, _BINS = 100, 40
+_CROWD = 60  # nodes of a meta-graph that are drawn at full size
 _WIDTH = 640
 # On an SVG the legend's gradient is lost where the page's address holds parentheses, as cat(sofa) does, and a
 # brush that is not drawn yet is a picture without a text alternative.
@@ -148,11 +149,15 @@ def with_tree(heat_map: Drawn, tree: Tree, title: str) -> alt.VConcatChart:
 
 def large_matrix(pairs: pl.DataFrame, order: Sequence[str], title: str) -> dict[str, Any]:
     """The same as an ECharts option, for more than `ALTAIR_CELLS` subsets; rows of its source as `square` gives."""
-    cells = square(pairs).select("right_name", "left_name", "value")
+    import polars as pl
+
+    short = _short(order)
+    sides = (pl.col(c).replace_strict(short, default=pl.col(c)) for c in ("right_name", "left_name"))
+    cells = square(pairs).select(*sides, "value")
     finite = cells["value"].drop_nulls().to_numpy()
     axis: dict[str, Any] = {
         "type": "category",
-        "data": list(order),
+        "data": list(short.values()),
         "axisLabel": {"fontSize": 8, "interval": "auto"},
     }
     return {
@@ -171,6 +176,14 @@ def large_matrix(pairs: pl.DataFrame, order: Sequence[str], title: str) -> dict[
         "series": [{"type": "heatmap", "selectedMode": "single", "progressive": 0,
                     "encode": {"x": "right_name", "y": "left_name", "value": "value"}}],
     }  # fmt: skip
+
+
+def _short(names: Sequence[str]) -> dict[str, str]:
+    """What lies between the parentheses of each name, where that still tells them apart."""
+    short = {
+        name: name[name.index("(") + 1 : -1] if name.endswith(")") and "(" in name else name for name in names
+    }
+    return short if len(set(short.values())) == len(short) else {name: name for name in names}
 
 
 def square(pairs: pl.DataFrame) -> pl.DataFrame:
@@ -200,7 +213,7 @@ def meta_graph(nodes: pl.DataFrame, edges: pl.DataFrame, *, selected: str | None
         "categories": [{"name": _group_name(one)} for one in range(len(GROUP_COLOURS) + 1)],
         "label": {"position": "right", "fontSize": 11},
         "labelLayout": {"hideOverlap": True},
-        "emphasis": {"focus": "adjacency", "lineStyle": {"width": 3}},
+        "emphasis": {"focus": "adjacency", "lineStyle": {"width": 3}, "label": {"show": True}},
         "select": {"itemStyle": {"borderColor": MARK_COLOUR, "borderWidth": 4}},
         "lineStyle": {"curveness": 0.08},
     }  # fmt: skip
@@ -217,10 +230,11 @@ def _graph_nodes(
     nodes: pl.DataFrame, places: pl.DataFrame, groups: Mapping[str, int], selected: str | None
 ) -> list[dict[str, Any]]:
     largest = max(1, int(nodes["n"].max() or 1))  # type: ignore[arg-type]
+    crowd = min(1.0, (_CROWD / len(nodes)) ** 0.5)
     found = []
     for row, (x, y) in zip(nodes.iter_rows(named=True), places.select("x", "y").iter_rows(), strict=True):
         group, chosen = groups[row["name"]], row["name"] == selected
-        label = {"show": True, "formatter": row["context"] or row["name"]}
+        label = {"show": chosen or len(nodes) <= 2 * _CROWD, "formatter": row["context"] or row["name"]}
         border = {"borderColor": MARK_COLOUR, "borderWidth": 4} if chosen else {"borderColor": "#ffffff99"}
         found.append(
             {
@@ -228,7 +242,7 @@ def _graph_nodes(
                 "value": row["n"],
                 "x": 1000 * x,
                 "y": 1060 * y,
-                "symbolSize": 8 + 24 * (row["n"] / largest) ** 0.5,
+                "symbolSize": crowd * (8 + 24 * (row["n"] / largest) ** 0.5),
                 "symbol": GROUP_SHAPES[group],
                 "category": group,
                 "label": label | ({"fontWeight": "bold", "fontSize": 13} if chosen else {}),

@@ -5,7 +5,9 @@ No script, no style sheet and no picture from elsewhere: what is in the file is 
 
 from __future__ import annotations
 
+import base64
 import html
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,11 +18,12 @@ if TYPE_CHECKING:
     import polars as pl
 
 _ROWS = 500
+_HEAVY = 2_000_000  # characters of Vega-Lite; a report stays below 5 MB
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #1f2328 }
 table { border-collapse: collapse; font-size: 13px; margin: .5rem 0 } figure { margin: 1rem 0; overflow-x: auto }
 th, td { border-bottom: 1px solid #d5d9de; padding: .2rem .6rem; text-align: left } td.n { text-align: right }
-pre { background: #f4f5f7; padding: .6rem; overflow-x: auto } svg { max-width: 100%; height: auto }
+pre { background: #f4f5f7; padding: .6rem; overflow-x: auto } svg, img { max-width: 100%; height: auto }
 """
 
 
@@ -60,13 +63,24 @@ def _section(one: Section) -> str:
     if one.text:
         parts.append(f"<p>{_text(one.text)}</p>")
     if one.figure is not None:
-        drawn = figures.image(one.figure, "svg").decode()
-        parts.append(f'<figure role="img" aria-label="{_text(one.alt)}">{drawn}</figure>')
+        parts.append(f'<figure role="img" aria-label="{_text(one.alt)}">{_drawn(one.figure)}</figure>')
     if one.table is not None:
         parts.append(_table(one.table))
     if one.command:
         parts.append(f"<pre>{_text(one.command)}</pre>")
     return "".join(parts) + "</section>"
+
+
+def _drawn(figure: Any) -> str:
+    """The figure as SVG; as a PNG of 256 colours where that would be heavy, as with a matrix of hundreds of subsets."""
+    if len(figures.image(figure, "json")) <= _HEAVY:
+        return figures.image(figure, "svg").decode()
+    from PIL import Image
+
+    out = io.BytesIO()
+    with Image.open(io.BytesIO(figures.image(figure, "png"))) as picture:
+        picture.convert("RGB").quantize(256).save(out, "PNG", optimize=True)
+    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}">'
 
 
 def _table(frame: pl.DataFrame) -> str:

@@ -34,13 +34,16 @@ def main() -> None:
             key="home_datasets",
             name="datasets",
             alt="Data sets with what was derived from each",
+            sql="from dataset order by dataset",
         )
     with right:
         st.header("Tour", anchor=False)
         _tour()
     st.header("Recent runs", anchor=False)
     runs = gateway.rows("page_runs", limit=5).drop("params", "notes", "inputs")
-    widgets.table(runs, key="home_runs", name="recent_runs", alt="The five newest runs")
+    widgets.table(
+        runs, key="home_runs", name="recent_runs", alt="The five newest runs", sql="from runs limit 5"
+    )
 
 
 def _facts(facts: dict[str, int]) -> None:

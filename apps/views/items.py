@@ -110,6 +110,7 @@ def _annotations(name: str, item: dict[str, Any]) -> None:
         name=f"item_{name}",
         height=250,
         alt=f"Annotations of item {name}",
+        sql=f"select term, n, area from presence where item_id = {item['item_id']}",
     )
 
 
@@ -124,6 +125,8 @@ def _subsets(dataset: str, name: str, item: dict[str, Any]) -> None:
     widgets.table(
         subsets.drop("weight"), key="item_subsets", name=f"item_{name}_subsets", height=300, on_select=clicked,
         alt=f"Subsets that hold item {name}",
+        sql="select s.name, s.class, s.n, m.weight from membership m join subset s using (subset_id)\n"
+        f"where s.kept and m.item_id = {item['item_id']} order by s.class, s.name",
     )  # fmt: skip
     if going := st.session_state.pop("_go", None):
         st.switch_page(

@@ -82,7 +82,11 @@ def _pick(dataset: str, known: pl.DataFrame) -> tuple[str, str]:
     of_class = (
         largest.filter(pl.col("class") == largest["class"][0])["name"].to_list() if len(largest) else []
     )
-    first = found.select("left_name", "right_name").row(0) if len(found) else tuple((of_class + names)[:2])
+    first = (
+        found.select("left_name", "right_name").row(0)
+        if len(found)
+        else tuple(dict.fromkeys(of_class + names))[:2]
+    )
     sizes = dict(known.select("name", "n").iter_rows())
 
     def label(name: str) -> str:
@@ -230,7 +234,14 @@ def _objects(dataset: str, sides: list[dict[str, Any]]) -> None:
         titles = {"left_share": left, "right_share": right, "difference": "difference"}
         percent = {c: st.column_config.NumberColumn(title, format="percent") for c, title in titles.items()}
         alt = f"Objects and attributes in the items of {left} and {right}"
-        widgets.table(shares, key="pair_objects_table", name=name, columns=percent, height=430, alt=alt)
+        both = f"s.dataset = {literal(dataset)} and s.name in ({literal(left)}, {literal(right)})"
+        widgets.table(
+            shares, key="pair_objects_table", name=name, columns=percent, height=430, alt=alt,
+            sql="select s.name, t.kind, t.name as term, count(*) as items, count(*) / any_value(s.n) as share\n"
+            "from subset s join membership using (subset_id)\n"
+            "join item_term using (item_id) join term t using (term_id)\n"
+            f"where {both}\ngroup by s.name, t.kind, t.name order by term, s.name",
+        )  # fmt: skip
 
 
 def _pictured(dataset: str, kind: str, found: pl.DataFrame) -> None:

@@ -222,18 +222,10 @@ def _draw(shown: Shown, how: str, pair: tuple[str, str] | None) -> None:
         f"Heat map of {shown.title} between {len(shown.names)} subsets of {shown.subject}, {span}. "
         "The table of pairs tells the same numbers."
     )
-    drawn: Any = figures.matrix(shown.pairs, order, shown.title, selected=pair or ())
-    if tree:
-        drawn = figures.with_tree(drawn, tree, shown.title)
-        key += "_tree"
-    if len(order) <= figures.ALTAIR_CELLS:
-        below = widgets.chart(drawn, key=key, alt=alt, name=name, on_select=lambda: _clicked_altair(key))
-    else:
-        cells = figures.square(shown.pairs).select("right_name", "left_name")
-        option = figures.large_matrix(shown.pairs, order, shown.title) | {"height": 820}
-        below = widgets.chart(
-            option, key=key, alt=alt, name=name, export=drawn, on_select=lambda: _clicked_echarts(key, cells)
-        )
+    below, drawn = widgets.matrix(
+        shown.pairs, order, shown.title, key=key, name=name, alt=alt, chosen=pair or (), tree=tree,
+        on_choose=lambda left, right: address.write(left=left, right=right),
+    )  # fmt: skip
     with below:
         widgets.copy_as(cli=shown.command(), sql=_select(shown), python=_python(shown))
         _provenance(shown)
@@ -314,17 +306,6 @@ def _brushed(frame: pl.DataFrame, key: str) -> None:
     st.markdown(f"**{len(inside)} of {len(frame)} subsets** in the selection")
     widgets.table(inside.select("name", "n", "community", "degree"), key=f"{key}_inside", name="selection", height=260,
                   alt="Subsets in the selection")  # fmt: skip
-
-
-def _clicked_altair(key: str) -> None:
-    for cell in st.session_state[key]["selection"].get("cell") or []:
-        address.write(left=cell["left_name"], right=cell["right_name"])
-
-
-def _clicked_echarts(key: str, cells: pl.DataFrame) -> None:
-    for part in st.session_state[key]["selection"].get("selected", []):
-        for at in part.get("data_indices") or []:
-            address.write(left=cells["left_name"][at], right=cells["right_name"][at])
 
 
 def _notes(shown: Shown) -> None:
@@ -433,7 +414,7 @@ def _extremes(shown: Shown) -> None:
 
     widgets.table(
         frame, key=key, name=f"{shown.measure}_{shown.subject}", height=520, on_select=clicked,
-        columns={"value": st.column_config.NumberColumn(shown.title, format="%.4g")},
+        columns={"value": st.column_config.NumberColumn(shown.title, format="%.4g")}, sql=_select(shown),
         alt=f"All pairs of subsets of {shown.subject} by {shown.title}",
     )  # fmt: skip
 

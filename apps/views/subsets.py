@@ -16,6 +16,8 @@ from widgets import literal, plain
 _ITEMS_PER_PAGE = 24
 _STRIP = 8
 _EDGE = 0.2
+_SEEN = {"graph": "Meta-graph", "overlaps": "Overlaps", "classes": "Classes"}
+_SHARES = {"overlap": "of the smaller subset", "jaccard": "of both together (Jaccard)"}
 
 
 def main() -> None:
@@ -30,17 +32,71 @@ def main() -> None:
         subject = widgets.pick_class(dataset)
         if subject is None:
             return
-        edge = _edge()
+        seen = address.select("See", "see", list(_SEEN), widget=st.segmented_control, shown=_SEEN.__getitem__)
     nodes = gateway.rows("page_subsets", dataset=dataset, **{"class": subject})
     pairs = gateway.rows("page_pairs", dataset=dataset, **{"class": subject})
     name = _chosen(nodes)
     left, right = st.columns([3, 2], gap="large")
     with left:
-        _graph(dataset, subject, nodes, pairs, name, edge)
+        if seen == "graph":
+            _graph(dataset, subject, nodes, pairs, name, _edge())
+        elif seen == "overlaps":
+            _overlaps(dataset, subject, nodes, pairs)
+        else:
+            _classes(dataset)
     with right:
         _subset(dataset, subject, nodes, name)
     st.header(f"All subsets of {plain(subject)}", anchor=False)
     _table(dataset, subject, nodes)
+
+
+def _classes(dataset: str) -> None:
+    """Every class of the data set; a click goes to it."""
+    frame = gateway.rows("page_classes", dataset=dataset)
+    key = f"classes_{dataset}"
+
+    def clicked() -> None:
+        for row in widgets.selected_rows(key):
+            address.write(**{"class": frame["class"][row]}, subset=None, page=None)
+
+    st.caption(f"{len(frame)} classes. Click a row to see its subsets.")
+    widgets.table(
+        frame, key=key, name=f"classes_{dataset}", on_select=clicked, height=640, alt=f"Classes of {dataset}",
+        columns={"smallest": "smallest subset", "largest": "largest subset"},
+        sql="select class, count(*) as subsets, min(n) as smallest, max(n) as largest\nfrom subsets\n"
+        f"where dataset = {literal(dataset)} and kept group by class order by subsets desc",
+    )  # fmt: skip
+
+
+def _overlaps(dataset: str, subject: str, nodes: pl.DataFrame, pairs: pl.DataFrame) -> None:
+    """How much any two subsets share; a click goes to the pair."""
+    if len(nodes) < 2:
+        widgets.empty_state("One subset", f"{plain(subject)} has one subset; overlaps need two.")
+        return
+    measure = address.select(
+        "Share of the items", "share", list(_SHARES), widget=st.segmented_control, shown=_SHARES.__getitem__
+    )
+    values = pairs.rename({measure: "value"})
+    tree = figures.clustered(values, nodes["name"].to_list(), similarity=True)
+
+    def chosen(left: str, right: str) -> None:
+        st.session_state["_go_pair"] = {"dataset": dataset, "left": left, "right": right}
+
+    below, _ = widgets.matrix(
+        values, tree.order, measure, key=f"overlaps_{dataset}_{subject}_{measure}", name=f"{measure}_{subject}",
+        alt=f"Heat map of the {measure} of {len(nodes)} subsets of {subject}, those that share most beside each other; "
+        "the command and SQL below give the same numbers.", on_choose=chosen,
+    )  # fmt: skip
+    if going := st.session_state.pop("_go_pair", None):
+        st.switch_page(widgets.PAIR, query_params=going)
+    st.caption("Ordered so that subsets which share most stand together. Click a cell to compare the two.")
+    with below:
+        widgets.copy_as(
+            cli=["subsets", "graph", subject, "--dataset", dataset],
+            sql=f"select left_name, right_name, {measure}\nfrom subset_distances\n"
+            f"where dataset = {literal(dataset)} and class = {literal(subject)}\norder by {measure} desc",
+            python=f'from shiftlab import subsets\n\nsubsets.graph(cat.store, "{subject}", "{dataset}")',
+        )
 
 
 def _edge() -> float:
@@ -91,6 +147,9 @@ def _graph(
             sql=f"from subset_distances where dataset = {literal(dataset)} and class = {literal(subject)}",
             python=f'from shiftlab import subsets\n\nsubsets.graph(cat.store, "{subject}", "{dataset}")',
         )
+        widgets.computed(
+            nodes["run_id"].to_list()[-1], {"Subsets": len(nodes), "Computed by": "`shiftlab subsets build`"}
+        )
         st.page_link(
             widgets.SHIFT, label=f"Shift between subsets of {plain(subject)}", icon=":material/grid_on:",
             query_params={"dataset": dataset, "class": subject},
@@ -111,7 +170,7 @@ def _table(dataset: str, subject: str, nodes: pl.DataFrame) -> None:
     )  # fmt: skip
     words = ["subsets", "list", "--dataset", dataset, "--class", subject]
     condition = f"dataset = {literal(dataset)} and class = {literal(subject)} and kept"
-    shown = widgets.filled(nodes.drop("x", "y", "subset_id").with_columns(pl.col("community") + 1))
+    shown = widgets.filled(nodes.drop("x", "y", "subset_id", "run_id").with_columns(pl.col("community") + 1))
     if where.strip():
         words, condition = [*words, f"--where={where}"], f"{condition} and ({where})"
         try:

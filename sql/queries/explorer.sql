@@ -40,8 +40,8 @@ order by scores desc, subsets desc, s.class;
 
 -- name: page_subsets
 -- The kept subsets of a class with their place in its meta-graph.
-select s.name, s.context, s.context_kind, s.n, s.community, s.degree, s.mirror_of, p.x, p.y, s.subset_id
-from subsets s left join subset_position p using (subset_id)
+select s.name, s.context, s.context_kind, s.n, s.community, s.degree, s.mirror_of, p.x, p.y, s.subset_id, b.run_id
+from subsets s join subset b using (subset_id) left join subset_position p using (subset_id)
 where s.dataset = $dataset and s.class = $class and s.kept
 order by s.name;
 
