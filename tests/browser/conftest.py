@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import shiftlab as sl
 from shiftlab import explorer
 from tests.app.conftest import filled, own  # noqa: F401  (fixtures of the pages' tests)
 
@@ -50,6 +51,14 @@ class Visit:
 def served(filled: Path) -> Iterator[str]:  # noqa: F811
     """The address of an explorer over the filled catalog."""
     with explorer.serve(filled) as server:
+        server.wait_until_healthy()
+        yield server.url.rstrip("/")
+
+
+@pytest.fixture
+def written(own: sl.Catalog) -> Iterator[str]:  # noqa: F811
+    """The address of an explorer over a catalog that the test may write."""
+    with explorer.serve(own.path) as server:
         server.wait_until_healthy()
         yield server.url.rstrip("/")
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+import shiftlab as sl
 from tests.browser.conftest import Visit
+from tests.conftest import Cli
 
 pytestmark = pytest.mark.browser
 STREAMLITS_OWN = {"list", "listitem", "color-contrast"}  # its navigation, captions and code highlighting
@@ -115,6 +118,22 @@ def test_themes_and_widths_show_something(chromium: Any, served: str, scheme: st
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [420, 1500])
+def test_every_page_fits_the_window_in_both_themes(
+    chromium: Any, served: str, scheme: str, width: int
+) -> None:
+    context = chromium.new_context(viewport={"width": width, "height": 950}, color_scheme=scheme)
+    visit = Visit(context.new_page(), served)
+    for path, told in LINKS.items():
+        visit.open(path)
+        assert visit.page.get_by_text(told).count(), path
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width, path
+    assert visit.external == []
+    context.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_accessibility_rules_hold_beyond_those_that_streamlit_itself_breaks(
     chromium: Any, served: str, scheme: str
 ) -> None:
@@ -148,3 +167,61 @@ def test_a_figure_downloads_as_png(visit: Visit) -> None:
     with visit.page.expect_download(timeout=30_000) as caught:
         visit.page.get_by_text("PNG", exact=True).first.click()
     assert caught.value.path().read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("path", "button", "start"),
+    [
+        ("/subsets?dataset=pets&class=cat", "Parquet", b"PAR1"),
+        ("/shift?dataset=pets&class=cat&measure=jensen_shannon", "HTML report", b"<!doctype html>"),
+        ("/pair?dataset=pets&left=cat(bed)&right=cat(sofa)", "HTML report", b"<!doctype html>"),
+    ],
+)
+def test_downloads(visit: Visit, path: str, button: str, start: bytes) -> None:
+    visit.open(path)
+    with visit.page.expect_download(timeout=60_000) as caught:
+        visit.page.get_by_text(button, exact=True).first.click()
+    content = caught.value.path().read_bytes()
+    assert content.startswith(start)
+    assert len(content) < 5_000_000
+
+
+def test_pages_stay_fresh_and_whole_while_the_command_line_writes(
+    chromium: Any, written: str, own: sl.Catalog, cli: Cli
+) -> None:
+    context = chromium.new_context()
+    visit = Visit(context.new_page(), written)
+
+    def scores() -> int:
+        visit.open("/")
+        assert visit.page.locator('[data-testid="stAlert"]').count() == 0
+        box = visit.page.locator('[data-testid="stMetric"]', has_text="Scores")
+        return int(box.locator('[data-testid="stMetricValue"]').inner_text().replace(",", ""))
+
+    seen = [scores()]
+    writer = threading.Thread(
+        target=lambda: [
+            cli(
+                "--catalog",
+                own.path,
+                "shift",
+                "matrix",
+                "--class",
+                "cat",
+                "--dataset",
+                "pets",
+                "--measure",
+                one,
+            )
+            for one in ("hellinger", "total_variation", "bhattacharyya")
+        ]
+    )
+    writer.start()
+    while writer.is_alive():
+        seen.append(scores())
+    writer.join()
+    seen.append(scores())
+    stored = own.sql("select count(*) from score").rows()[0][0]
+    assert seen == sorted(seen)
+    assert seen[-1] == stored > seen[0]
+    context.close()
