@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -81,8 +82,18 @@ def test_python_runs_as_printed(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     assert scope["pairs"].columns[:4] == ["dataset", "class", "left_name", "right_name"]
 
 
+def test_the_extras_are_those_of_the_package() -> None:
+    section = README.partition("## Install")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?) \|", section, flags=re.M)
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
+    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == set(project["optional-dependencies"]) - {"test"}
+
+
 def test_every_view_named_exists(cli: Cli, folder: Path) -> None:
-    named = set(re.findall(r"^\| `(\w+)` \| [a-z]", README, flags=re.M)) - {"coco", "gqa", "table"}
+    section = README.partition("## Views for people")[2].partition("\n## ")[0]
+    named = set(re.findall(r"^\| `(\w+)` \| [a-z]", section, flags=re.M))
     listed = {
         row["name"] for row in json.loads(cli("sql", "--tables", "--format", "json", cwd=folder).stdout)
     }

@@ -8,8 +8,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
-    ROOT / "docs" / name
-    for name in ("tutorial.md", "how_to_shift.md", "how_to_backbone.md", "how_to_demonstrations.md", "sql.md")
+    *(
+        ROOT / "docs" / name
+        for name in (
+            "tutorial.md",
+            "how_to_shift.md",
+            "how_to_backbone.md",
+            "how_to_demonstrations.md",
+            "sql.md",
+            "exports.md",
+        )
+    ),
+    *sorted((ROOT / "docs" / "seeds").glob("*.md")),
 ]
 
 

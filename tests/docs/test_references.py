@@ -92,7 +92,9 @@ def test_every_command_has_help_and_an_example() -> None:
     for path, command, _ in cli_reference.every_command():
         if not (command.help or "").strip():
             bad.append(f"{path}: no help")
-        if not isinstance(command, click.Group) and not re.search("Example: .*shiftlab ", command.epilog or ""):
+        if not isinstance(command, click.Group) and not re.search(
+            "Example: .*shiftlab ", command.epilog or ""
+        ):
             bad.append(f"{path}: no example")
     assert bad == []
 
