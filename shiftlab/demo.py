@@ -25,6 +25,7 @@ CLASSES = ("cat", "dog")
 GARMENT = "coat"
 _MATRICES = {"sliced_wasserstein": "captions", "jensen_shannon": "objects"}
 _MIN_ITEMS = 30
+_WEIGHTS = ("pnet.pt", "ACS-WFC.pth")
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage's name, how many stages are done, and how many there are."""
@@ -80,6 +81,10 @@ def _stages(catalog: Catalog) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "Fashion-MNIST: 10,000 pictures of garments", partial(_garments, catalog)
     yield f"shift between all subsets of {GARMENT}: pixels", partial(_garment_shift, catalog)
     yield "kernels of 50 trained networks", lambda: catalog.ingest_models(sketches)
+    yield (
+        "single filters of two of them",
+        lambda: catalog.ingest_models([sketches.parent / one for one in _WEIGHTS], keep_filters=True),
+    )
     yield (
         "25 demonstrations of a robot hand",
         lambda: catalog.ingest_episodes(episodes, EPISODES, licence="Apache-2.0"),

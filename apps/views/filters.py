@@ -11,12 +11,13 @@ import address
 import gateway
 import jobs
 import widgets
-from shiftlab import figures, filter_figures
+from shiftlab import filter_figures
 from widgets import literal, plain
 
 _VIEWS = {
     "models": "Models",
     "quality": "Quality over depth",
+    "sheet": "Single filters",
     "basis": "Basis",
     "coefficients": "Coefficients",
     "drift": "Drift between groups",
@@ -29,7 +30,8 @@ _METRICS = {
 }
 _GROUPINGS = ("task", "category", "architecture", "training_data", "depth_decile")
 _MOST_GROUPS = 8  # told apart by colour
-_FEWEST_FILTERS = 1_000  # below, a distribution is mostly chance
+_SHEET_PIXELS = 690
+_PICKS = {"random": "at random", "norm": "the strongest", "nearest": "most like one"}
 
 
 def main() -> None:
@@ -46,8 +48,9 @@ def main() -> None:
         )
         return
     view = address.select("View", "view", list(_VIEWS), widget=st.segmented_control, shown=_VIEWS.__getitem__)
-    if view in ("basis", "coefficients", "drift"):
-        {"basis": _basis, "coefficients": _coefficients, "drift": _drift}[view]()
+    alone = {"sheet": _sheet, "basis": _basis, "coefficients": _coefficients, "drift": _drift}
+    if view in alone:
+        alone[view]()
         return
     name = address.choice("model", ["", *models["model"]])
     if view == "models":
@@ -98,13 +101,19 @@ def _quality(models: pl.DataFrame, name: str) -> None:
     st.caption(_METRICS[metric])
     layers = gateway.rows("page_layers", model="")
     below = widgets.chart(
-        figures.over_depth(layers, metric, selected=name), key=f"depth_{metric}", name=f"{metric}_over_depth",
+        filter_figures.quality_over_depth(layers, metric, selected=name), key=f"depth_{metric}",
+        name=f"{metric}_over_depth",
         alt=f"{metric.replace('_', ' ')} of the layers of {len(models)} networks over relative depth; "
         "the table under Models tells the numbers.",
     )  # fmt: skip
     query = f"select model, name, depth_norm, {metric}, label, reason\nfrom filter_layers where {metric} is not null"
     with below:
         widgets.copy_as(cli=["filters", "quality"], sql=query, python=f'cat.sql("""{query}""").pl()')
+    told = "; ".join(f"{at:g}: {why}" for at, why in filter_figures.THRESHOLDS.get(metric, ()))
+    st.caption(
+        f"Dashed: {told}. Thresholds are conventions, see below what others would flag." if told
+        else "No threshold of this quality is published."
+    )  # fmt: skip
     choices = {"": "as published", "every": "every combination"}
     if address.select("Thresholds", "thresholds", list(choices), shown=choices.__getitem__, width=320):
         _sweep()
@@ -129,6 +138,71 @@ def _sweep() -> None:
         )
 
 
+def _sheet() -> None:
+    """Filters of one layer as they are, where the weights were read with --keep-filters."""
+    layers = gateway.rows("kept_layers", model=None)
+    kept = layers.filter(pl.col("filters_file").is_not_null())
+    if kept.is_empty():
+        widgets.empty_state(
+            "Only statistics here",
+            "Of these networks the catalog holds sums and histograms, not the filters themselves. Read the weights of "
+            "one, also of one that is here already, and keep them:",
+            ["ingest", "models", "weights.safetensors", "--keep-filters"],
+        )
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        names = kept["model"].unique(maintain_order=True).to_list()
+        model = address.select("Network", "model", names, resets=("layer", "like"))
+        own = kept.filter(model=model)
+        shown = {
+            str(row["layer_id"]): f"{row['layer_id']}: {row['layer']} ({row['n']:,})"
+            for row in own.rows(named=True)
+        }
+        layer = address.select("3x3 layer", "layer", list(shown), shown=shown.__getitem__, resets=("like",))
+        pick = address.select("Which", "pick", list(_PICKS), shown=_PICKS.__getitem__)
+    command = ["filters", "sheet", model, "--layer", layer, "--pick", pick]
+    like = address.text("like")
+    if pick == "nearest" and like.isdecimal():
+        command += ["--like", like]
+    try:
+        found = jobs.rows(command).frame
+    except jobs.CommandError as error:
+        st.info(plain(str(error)), icon=":material/info:")
+        return
+    count = int(own.filter(layer_id=int(layer))["n"][0])
+    st.caption(
+        f"{len(found):,} of {count:,} filters as they are, one colour scale for all: light is 0, orange above, purple "
+        "below. Click one for those most like it, by the cosine of the angle between them."
+        + (f" Nearest to filter {found['filter'][0]}." if pick == "nearest" else "")
+    )
+    key = f"sheet_{model}_{layer}_{pick}_{like}"
+
+    def clicked() -> None:
+        for tile in st.session_state[key]["selection"].get("filter") or []:
+            address.write(pick="nearest", like=str(tile["filter"]))
+
+    with st.container(width=_SHEET_PIXELS):  # as wide as it is drawn: the tiles stay square
+        below = widgets.chart(
+            filter_figures.contact_sheet(found), key=key, name=f"{model}_{layer}_{pick}", on_select=clicked,
+            alt=f"Contact sheet of {len(found)} filters of layer {layer} of {model}; the table tells their weights.",
+        )  # fmt: skip
+    with below:
+        widgets.copy_as(
+            cli=command,
+            sql=f"from filter_layers where model = {literal(model)} and layer_id = {layer}",
+            python=f'sl.filters.contact_sheet(cat.store, "{model}", {layer}, pick="{pick}")',
+        )
+    table = found.drop("place").with_columns(pl.col("weights").list.eval(pl.element().round_sig_figs(3)))
+    widgets.table(
+        widgets.filled(table), key="sheet_table", name=f"{model}_{layer}", alt=f"Filters of {model}"
+    )
+    if len(names) < layers["model"].n_unique():
+        st.caption(
+            f"{len(names)} of {layers['model'].n_unique()} networks have their filters here; the others only their "
+            "statistics."
+        )
+
+
 def _grouping() -> str:
     """The column that makes the groups, from the URL."""
     return address.select("Groups by", "by", _GROUPINGS, width=320, shown=lambda one: one.replace("_", " "))
@@ -137,12 +211,12 @@ def _grouping() -> str:
 def _largest(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     """The rows of the groups with the most filters, as many as colours tell apart and none that is tiny."""
     sizes = frame.group_by("group").agg(pl.col("n").max()).sort("n", "group", descending=[True, False])
-    enough = sizes.filter(pl.col("n") >= _FEWEST_FILTERS)
+    enough = sizes.filter(pl.col("n") >= filter_figures.FEWEST_FILTERS)
     groups = (sizes if enough.is_empty() else enough)["group"].head(_MOST_GROUPS).sort().to_list()
     if len(sizes) > len(groups):
         st.caption(
-            f"Drawn: the {len(groups)} groups with the most filters, at least {_FEWEST_FILTERS:,}; the table has all "
-            f"{len(sizes)}."
+            f"Drawn: the {len(groups)} groups with the most filters, at least {filter_figures.FEWEST_FILTERS:,}; the "
+            f"table has all {len(sizes)}."
         )
     return frame.filter(pl.col("group").is_in(groups)), groups
 
@@ -220,11 +294,12 @@ def _drift() -> None:
         return
     prefix = f"{by} = "
     short = pl.col("left_name", "right_name").str.strip_prefix(prefix)
-    pairs = pairs.with_columns(short)
+    chance = pl.col("note").fill_null("").str.contains("not distinguishable", literal=True)
+    pairs = pairs.with_columns(short, distinguishable=~chance)
     st.caption(
         "0: the filters are distributed alike. The value is biased upwards in small groups: read it beside its null."
     )
-    order = sorted({*pairs["left_name"], *pairs["right_name"]})
+    order = filter_figures.group_order(pairs)
     left, right = address.choice("left", ["", *order]), address.choice("right", ["", *order])
     _drift_figure(pairs, order, (left, right), by, command)
     if left and right and left != right:
@@ -242,9 +317,13 @@ def _drift_figure(
             address.write(left=cell["left_name"], right=cell["right_name"])
 
     with left:
-        st.caption("Click a cell to see what makes the drift.")
+        st.caption(
+            "Click a cell to see what makes the drift. Crossed: not beyond chance, so no finding. Grey: a side has "
+            f"fewer than {filter_figures.FEWEST_FILTERS:,} filters."
+        )
         below = widgets.chart(
-            figures.matrix(pairs, order, "filter drift", selected=chosen), key=key, name=f"drift_by_{by}",
+            filter_figures.drift_matrix(pairs, order, selected=[one for one in chosen if one]), key=key,
+            name=f"drift_by_{by}",
             alt=f"Heat map of filter drift between {len(order)} groups by {by}; the table tells the same numbers.",
             on_select=clicked,
         )  # fmt: skip
@@ -270,12 +349,11 @@ def _drift_pair(pairs: pl.DataFrame, left: str, right: str, by: str) -> None:
     one = pairs.filter(
         (pl.col("left_name").is_in([left, right])) & (pl.col("right_name").is_in([left, right]))
     ).row(0, named=True)
-    above = one["null_q95"] is not None and one["value"] is not None and one["value"] > one["null_q95"]
     with st.container(horizontal=True):
         st.metric("Drift", widgets.number(one["value"]))
         st.metric("Drift less its bias", widgets.number(one["debiased"]))
         st.metric("By chance, 95 %", widgets.number(one["null_q95"]))
-        st.metric("Beyond chance", "yes" if above else "no")
+        st.metric("Beyond chance", "yes" if one["distinguishable"] else "no")
     if one["note"]:
         st.caption(plain(one["note"]))
     command = ["filters", "components", left, right, "--by", by]

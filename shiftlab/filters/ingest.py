@@ -39,7 +39,10 @@ _FILES_PER_WORKER = 4
 
 @dataclass(frozen=True)
 class IngestedModel:
-    """What one model brought: layers, 3x3 layers and filters, and the layers that were seen and not used."""
+    """What one model brought: layers, 3x3 layers and filters, and the layers that were seen and not used.
+
+    `already_there`: nothing was stored, except for `filters_added` the 3x3 filters that were not kept before.
+    """
 
     name: str
     file: str
@@ -48,6 +51,7 @@ class IngestedModel:
     filters_3x3: int
     skipped: tuple[SkippedLayer, ...] = ()
     already_there: bool = False
+    filters_added: bool = False
 
 
 def ingest_models(
@@ -68,9 +72,9 @@ def ingest_models(
     ONNX models keep weights in other files of their folder. `fold_batch_norm` multiplies batch normalisations
     that follow into the weights, so that state_dicts compare with exports that have them folded.
     `keep_filters` also writes the 3x3 filters themselves to the catalog's filters folder, which the published
-    drift needs. `engine` says where the files are read (see `parallel.run`; a cluster must see the files and the
-    catalog's folder). Raises BadInputError naming file and tensor; models before the bad one are stored, nothing
-    of the bad one is.
+    drift and contact sheets need; for a model that is there already too. `engine` says where the files are read
+    (see `parallel.run`; a cluster must see the files and the catalog's folder). Raises BadInputError naming file
+    and tensor; models before the bad one are stored, nothing of the bad one is.
     """
     parallel.check(engine)
     rows = _read_metadata(Path(metadata)) if metadata is not None else []
@@ -83,7 +87,7 @@ def ingest_models(
     for first in range(0, len(files), step):
         some = files[first : first + step]
         progress(f"reading {some[0].name}" + (f" and {len(some) - 1} more" if len(some) > 1 else ""))
-        known = frozenset(_known_hashes(store))
+        known = _known_hashes(store, keep_filters)
         tasks = [
             _Task(path, tuple(rows), known, external_data, fold_batch_norm,
                   (store.path / "filters").resolve() if keep_filters else None)
@@ -117,7 +121,7 @@ class _Task:
 
     path: Path
     rows: tuple[dict[str, str | None], ...]
-    known: frozenset[str]
+    known: dict[str, bool]  # keys of the models that are there: whether there is nothing to add to them
     external_data: bool
     fold_batch_norm: bool
     filters_folder: Path | None
@@ -125,7 +129,7 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Found:
-    """What a file holds: models to store, or the key of one that is there already."""
+    """What a file holds: models to store, or the key of one that is there already, maybe with its filters."""
 
     file: str
     models: tuple[PackedModel, ...] = ()
@@ -147,7 +151,7 @@ def _read_file(task: _Task) -> _Found:
         return _Found(path.name, tuple(read_packed(path)))
     file = open_weights(path, external_data=task.external_data)
     key = content_key(file.sha256, task.fold_batch_norm)
-    if key in task.known:
+    if task.known.get(key):
         return _Found(path.name, known_key=key)
     description = _description(list(task.rows), path, file.sha256)
     target = task.filters_folder and task.filters_folder / f"{file.sha256[:32]}{key[64:]}.parquet"
@@ -159,13 +163,24 @@ def _read_file(task: _Task) -> _Found:
             fold_batch_norm=task.fold_batch_norm,
             keep=keep,
         )
-    return _Found(path.name, (model,), target.name if target and target.exists() else None)
+    filters_file = target.name if target and target.exists() else None
+    if key in task.known:
+        return _Found(path.name, filters_file=filters_file, known_key=key)
+    return _Found(path.name, (model,), filters_file)
 
 
 def _store_read(store: Store, found: _Found) -> list[IngestedModel]:
     if found.known_key is not None:
+        added = found.filters_file is not None
+        if added:
+            run = Run(
+                "ingest models", {"models": 0, "keep_filters": True}, inputs={found.file: found.known_key}
+            )
+            with store.write(run) as con:
+                values = {"sha256": found.known_key, "filters_file": found.filters_file}
+                queries.execute(con, "add_filters_file", values)
         name = _known(store, [found.known_key])[found.known_key]
-        return [IngestedModel(name, found.file, 0, 0, 0, already_there=True)]
+        return [IngestedModel(name, found.file, 0, 0, 0, already_there=True, filters_added=added)]
     return _store(store, list(found.models), found.filters_file)
 
 
@@ -238,9 +253,10 @@ def _insert(con: DuckDBPyConnection, run: Run) -> None:
         queries.execute(con, name, keys)
 
 
-def _known_hashes(store: Store) -> list[str]:
+def _known_hashes(store: Store, keep_filters: bool) -> dict[str, bool]:
+    """The models that are there, and whether reading one again adds nothing: not even its filters."""
     with store.read() as con:
-        return [sha256 for (sha256,) in con.sql("select sha256 from model").fetchall()]
+        return dict(con.execute(queries.sql("complete_models"), {"keep_filters": keep_filters}).fetchall())
 
 
 def _known(store: Store, hashes: list[str]) -> dict[str, str]:

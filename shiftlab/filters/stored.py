@@ -31,7 +31,7 @@ from shiftlab.filters.duplicates import duplicates as find_duplicates
 from shiftlab.filters.null import Units
 from shiftlab.filters.packing import full_gram, write_packed
 from shiftlab.filters.phenotype import phenotype
-from shiftlab.filters.sensitivity import sensitivity
+from shiftlab.filters.sensitivity import is_degenerate, sensitivity
 from shiftlab.filters.sketch import BINS, EPSILONS, Sketch, histogram_range
 from shiftlab.names import nearest
 
@@ -86,16 +86,30 @@ def list_models(store: Store) -> pl.DataFrame:
         return con.sql(queries.sql("list_models")).pl()
 
 
-def list_layers(store: Store, model: str | None = None, where: str | None = None) -> pl.DataFrame:
-    """Quality of each layer with a kernel larger than 1x1; `where` is a SQL predicate over the columns."""
+def list_layers(
+    store: Store, model: str | None = None, where: str | None = None, **thresholds: Any
+) -> pl.DataFrame:
+    """Quality of each layer with a kernel larger than 1x1; `where` is a SQL predicate over the columns.
+
+    `degenerate` is the joint rule of `is_degenerate`, whose `thresholds` may be given; null for other kernels than 3x3.
+    """
+    import polars as pl
+
     if model is not None:
-        _require_model(store, model)
-    return safe_sql.query(store, safe_sql.narrowed(queries.sql("list_layers"), where), {"model": model}).pl()
+        require_model(store, model)
+    query = safe_sql.narrowed(queries.sql("list_layers"), where)
+    frame = safe_sql.query(store, query, {"model": model}).pl()
+    entropy, threshold, sparsity = (
+        frame[name].cast(float).fill_null(np.nan).to_numpy()
+        for name in ("variance_entropy", "threshold", "sparsity")
+    )
+    found = pl.Series("degenerate", is_degenerate(entropy, threshold, sparsity, **thresholds))
+    return frame.with_columns(pl.when(frame["kernel"] == "3x3").then(found).alias("degenerate"))
 
 
 def show_model(store: Store, model: str) -> pl.DataFrame:
     """Every layer of one model. Raises NotFoundError with the nearest names."""
-    _require_model(store, model)
+    require_model(store, model)
     with store.read() as con:
         return con.sql(queries.sql("model_layers"), params={"model": model}).pl()
 
@@ -176,8 +190,9 @@ def drift_by(
     """Drift between all pairs of the groups of `by`, with null and verdict; stored as scores.
 
     One basis and one set of weights serve all pairs. Columns: left, right, drift, corrected, null, null_low,
-    null_high, distinguishable, ci_low, ci_high, jensen_shannon, models, layers and filters of both sides,
-    tiny (below 1,000 filters on a side: do not read the value), note. Raises BadInputError for fewer than two
+    null_high, distinguishable, ci_low, ci_high, jensen_shannon, sliced_wasserstein (in mode "published" only: it needs
+    the filters), models, layers and filters of both sides, tiny (below 1,000 filters on a side: do not read the value),
+    note. Raises BadInputError for fewer than two
     groups, and in mode "published" for models whose filters were not kept.
     """
     import polars as pl
@@ -188,7 +203,8 @@ def drift_by(
     run = Run(
         "filters drift", {"by": by, "where": where, "kind": kind, "kernel": kernel, "mode": mode}, seed=seed
     )
-    counts, weights, span = _on_basis(store, grouped, mode, progress)
+    filters = _read_filters(store, grouped, progress) if mode == "published" else None
+    counts, weights, span = _on_basis(store, grouped, mode, filters)
     rows, drifts = [], []
     pairs = [(a, b) for a in range(len(grouped.names)) for b in range(a + 1, len(grouped.names))]
     for done, (a, b) in enumerate(pairs):
@@ -196,18 +212,25 @@ def drift_by(
         left, right = grouped.units(a, counts), grouped.units(b, counts)
         result = drift_of_units(left, right, weights, span, mode, resamples=resamples, seed=seed)
         drifts.append((grouped.names[a], grouped.names[b], result))
-        rows.append(_pair_row(grouped.names[a], grouped.names[b], left, right, result))
+        row = _pair_row(grouped.names[a], grouped.names[b], left, right, result)
+        rows.append(row | {"sliced_wasserstein": filters and _sliced(grouped, filters, a, b, seed)})
     _store_scores(store, run, by, drifts)
-    return pl.DataFrame(rows)
+    return pl.DataFrame(rows, schema_overrides={"sliced_wasserstein": pl.Float64})
+
+
+def _sliced(grouped: Grouped, filters: list[np.ndarray], a: int, b: int, seed: int) -> float:
+    from shiftlab.filters.sliced import sliced_wasserstein
+
+    left, right = (np.concatenate([filters[row] for row in grouped.layers(index)]) for index in (a, b))
+    return sliced_wasserstein(left, right, seed=seed)
 
 
 def _on_basis(
-    store: Store, grouped: Grouped, mode: Mode, progress: Callable[[str], None]
+    store: Store, grouped: Grouped, mode: Mode, filters: list[np.ndarray] | None
 ) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
     """The histograms [layers, d, bins], component weights [d] and range that a mode asks for."""
-    if mode == "published":
-        progress("reading the filters")
-        counts, weights, low, high = published_counts(_raw_filters(store, grouped), BINS)
+    if filters is not None:
+        counts, weights, low, high = published_counts(filters, BINS)
         return counts, weights, (low, high)
     half = histogram_range(grouped.shape)
     weights = np.full(grouped.d, 1 / grouped.d)
@@ -217,10 +240,11 @@ def _on_basis(
     return layer_histograms(store, grouped), weights, (-half, half)
 
 
-def _raw_filters(store: Store, grouped: Grouped) -> list[np.ndarray]:
+def _read_filters(store: Store, grouped: Grouped, progress: Callable[[str], None]) -> list[np.ndarray]:
     """Filters [n, 9] of each layer of a grouping, from the Parquet files of their models."""
     import pyarrow.parquet as pq
 
+    progress("reading the filters")
     if grouped.shape != (3, 3):
         raise BadInputError("mode 'published' takes 3x3 kernels only: the filters of others are not kept")
     with store.read() as con:
@@ -231,7 +255,7 @@ def _raw_filters(store: Store, grouped: Grouped) -> list[np.ndarray]:
             name = grouped.frame.filter(grouped.frame["model_id"] == model_id)["model"][0]
             raise BadInputError(
                 f"mode 'published' needs the filters themselves, and those of model {name!r} were not kept: ingest "
-                "into a new catalog with --keep-filters, or take mode 'fixed'"
+                "its weights again with --keep-filters, or take mode 'fixed'"
             )
         table = pq.read_table(store.path / "filters" / str(files[model_id]))
         rows = np.column_stack([table[f"w{k}"].to_numpy() for k in range(9)])
@@ -295,7 +319,7 @@ def _store_scores(store: Store, run: Run, by: str, drifts: list[tuple[str, str, 
             "n_right": result.n_q,
             "seed": result.seed,
             "seconds": None,
-            "note": result.note or None,
+            "note": _told(result),
         }
         for position, (left, right, result) in enumerate(drifts)
     ]
@@ -311,6 +335,12 @@ def _store_scores(store: Store, run: Run, by: str, drifts: list[tuple[str, str, 
             out.execute(queries.sql("replace_scores")).fetchall()
             keys = {"first_score": first, "run_id": run.run_id}
             out.execute(queries.sql("insert_scores"), keys).fetchall()
+
+
+def _told(result: Drift) -> str | None:
+    """The note of a stored drift: the verdict where it is no finding, and what else there is to say."""
+    verdict = [] if result.distinguishable else ["not distinguishable from chance"]
+    return "; ".join([*verdict, *([result.note] if result.note else [])]) or None
 
 
 def quality_by(store: Store, by: str, where: str | None = None, kind: Kind = "regular") -> pl.DataFrame:
@@ -484,7 +514,8 @@ def export_sketches(store: Store, path: str | Path) -> int:
     return frame["sha256"].n_unique()
 
 
-def _require_model(store: Store, model: str) -> None:
+def require_model(store: Store, model: str) -> None:
+    """Raises NotFoundError with the nearest names where there is no such model."""
     with store.read() as con:
         known = [str(row[0]) for row in con.sql(queries.sql("model_names")).fetchall()]
     if model not in known:

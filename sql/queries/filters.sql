@@ -4,6 +4,15 @@
 -- Models that are already there, by content.
 select sha256, name from model where sha256 in (select unnest($hashes::varchar[]));
 
+-- name: complete_models
+-- Models that are there, and whether they have all that reading them again could bring.
+select sha256, not $keep_filters or filters_file is not null
+       or not exists (from conv_layer l where l.model_id = m.model_id and l.layer_id is not null)
+from model m;
+
+-- name: add_filters_file
+update model set filters_file = $filters_file where sha256 = $sha256 and filters_file is null;
+
 -- name: next_model_keys
 -- First free numbers for a model and for its layers.
 select (select coalesce(max(model_id), 0) + 1 from model) as model_id,
@@ -96,6 +105,12 @@ select grp as "group", count(distinct model_id) as models, count(*) as layers, s
        count(*) filter (label not in ('none', 'quantised')) as flagged_layers,
        count(*) filter (bn_folded is distinct from true) as not_known_as_folded
 from graded group by grp order by try_cast(grp as double) nulls last, grp;
+
+-- name: kept_layers
+-- The 3x3 layers of models, of one or of all, and the file with their filters where it was kept.
+select m.name as model, l.layer_id, l.name as layer, l.out_channels, l.in_channels, l.n, m.filters_file
+from conv_layer l join model m using (model_id)
+where l.layer_id is not null and ($model is null or m.name = $model) order by m.name, l.layer_id;
 
 -- name: model_layers
 -- Every layer of one model.

@@ -207,6 +207,82 @@ def test_drift_is_stored_once_per_parameters(catalog: sl.Catalog, tmp_path: Path
     assert catalog.sql("select count(*) from score").rows() == [(6,)]
 
 
+def test_published_drift_of_kept_filters_has_its_companions(catalog: sl.Catalog, tmp_path: Path) -> None:
+    paths = [npz(tmp_path / f"m{seed}.npz", seed, shape=1 + seed) for seed in range(2)]
+    catalog.ingest_models(paths, keep_filters=True)
+    row = sl.filters.drift_by(catalog.store, "model", mode="published").row(0, named=True)
+    p, q = ([array.astype(np.float32) for array in np.load(path).values()] for path in paths)
+    assert row["drift"] == pytest.approx(sl.filters.drift(p, q, mode="published").value, abs=1e-12)
+    flat = [np.concatenate([layer.reshape(-1, 9) for layer in side]) for side in (p, q)]
+    assert row["sliced_wasserstein"] == pytest.approx(sl.filters.sliced_wasserstein(*flat))
+    assert sl.filters.drift_by(catalog.store, "model")["sliced_wasserstein"].to_list() == [None]
+    note = catalog.sql(
+        "select note from score where measure = 'filter_drift' order by score_id limit 1"
+    ).rows()[0][0]
+    assert (note is None or "not distinguishable" not in note) == row["distinguishable"]
+
+
+def test_filters_are_kept_later_too(bundled: sl.Catalog, catalog: sl.Catalog) -> None:
+    catalog.ingest_models(SKETCHES)
+    before = tables(catalog)
+    with pytest.raises(BadInputError, match="ingest its weights again with --keep-filters"):
+        sl.filters.contact_sheet(catalog.store, "mtcnn-pnet")
+    weights = SKETCHES.parent / "pnet.pt"
+    (done,) = catalog.ingest_models(weights, keep_filters=True)
+    assert (done.name, done.already_there, done.filters_added) == ("mtcnn-pnet", True, True)
+    (again,) = catalog.ingest_models(weights, keep_filters=True)
+    assert not again.filters_added
+    assert tables(catalog) == before | {"run": before["run"] + 1}
+    assert not [finding for finding in integrity.check(catalog.store) if finding.violations]
+
+
+def test_a_contact_sheet_shows_the_weights_themselves(catalog: sl.Catalog, tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    weight = rng.standard_normal((6, 4, 3, 3)).astype(np.float32)
+    weight[2, 1] = 3 * weight[5, 0]  # parallel
+    weight[4, 3] = 0
+    np.savez(tmp_path / "m.npz", first=rng.standard_normal((2, 2, 3, 3)), second=weight)
+    catalog.ingest_models(tmp_path / "m.npz", keep_filters=True)
+    rows = weight.reshape(-1, 9)
+
+    def sheet(**options):
+        return sl.filters.contact_sheet(catalog.store, "m", 1, **options)
+
+    whole = sheet(filters=1000)
+    assert np.array_equal(np.array(whole["weights"].to_list()), rows)
+    assert whole.filter(filter=11).select("out_channel", "in_channel").row(0) == (2, 3)
+    strongest = sheet(pick="norm", filters=5)
+    assert strongest["filter"].to_list() == np.argsort(-np.linalg.norm(rows, axis=1))[:5].tolist()
+    nearest = sheet(pick="nearest", like=20, filters=2)
+    assert nearest["filter"].to_list() == [20, 9]
+    assert nearest["cosine"].to_list() == pytest.approx([1, 1])
+    assert sheet(pick="nearest", like=19, filters=1)["filter"].to_list() == [19]  # of zeros: still itself
+    assert sheet(filters=5).equals(sheet(filters=5))
+    assert not sheet(filters=5).equals(sheet(filters=5, seed=1))
+    for options, told in (
+        ({"like": 24}, "filters 0 to 23"),
+        ({"filters": 0}, "1 or more"),
+        ({"pick": "best"}, "random"),
+    ):
+        with pytest.raises(BadInputError, match=told):
+            sheet(**options)
+    with pytest.raises(NotFoundError, match="0 to 1"):
+        sl.filters.contact_sheet(catalog.store, "m", 2)
+
+
+def test_thresholds_of_degenerate_layers_are_parameters(bundled: sl.Catalog) -> None:
+    layers = sl.filters.list_layers(bundled.store)
+    found = layers.filter(pl.col("kernel") == "3x3")
+    assert found["degenerate"].null_count() == 0
+    assert layers.filter(pl.col("kernel") != "3x3")["degenerate"].null_count() == len(layers) - len(found) > 0
+    by_hand = (pl.col("variance_entropy") >= pl.col("threshold") - 0.02).fill_null(False) | (
+        (pl.col("variance_entropy") < 0.5) & (pl.col("sparsity") >= 0.14)
+    )
+    assert found["degenerate"].to_list() == found.select(by_hand).to_series().to_list()
+    strict = sl.filters.list_layers(bundled.store, random_margin=-10, low_entropy=0)
+    assert strict["degenerate"].sum() == 0
+
+
 def test_groups_that_make_no_sense_are_refused(bundled: sl.Catalog) -> None:
     store = bundled.store
     with pytest.raises(BadInputError, match="makes one group"):

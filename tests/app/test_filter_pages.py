@@ -1,0 +1,74 @@
+"""The page of trained networks: single filters, thresholds over depth, what the drift matrix says and does not."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+import shiftlab as sl
+from shiftlab import resources
+from tests.app.conftest import Page, shown
+
+BUNDLED = resources.data("cnn_filters")
+
+
+def table(at, column: str) -> pl.DataFrame:
+    """The first table of a page that has a column."""
+    return pl.from_pandas(next(one.value for one in at.dataframe if column in one.value.columns))
+
+
+def test_without_kept_filters_the_page_says_how_to_keep_them(page: Page) -> None:
+    at = page("filters", view="sheet")
+    assert not at.exception
+    assert "Only statistics here" in shown(at)
+    assert "--keep-filters" in shown(at)
+
+
+def test_single_filters_of_a_kept_network(page: Page, own: sl.Catalog) -> None:
+    own.ingest_models([BUNDLED / "pnet.pt"], keep_filters=True)
+    at = page("filters", own.path, view="sheet", layer="2", pick="nearest", like="5")
+    assert not at.exception
+    assert "64 of 512 filters" in shown(at)
+    assert "Nearest to filter 5." in shown(at)
+    found = table(at, "cosine")
+    assert found["filter"][0] == 5
+    assert found["cosine"].is_sorted(descending=True)
+    assert "1 of 50 networks have their filters here" in shown(at)
+    assert "filters sheet mtcnn-pnet --layer 2 --pick nearest --like 5" in shown(at)
+
+
+@pytest.mark.parametrize("like", ["99999", "-1", "x"])
+def test_a_link_to_a_filter_that_is_not_there_is_told_or_left_out(
+    page: Page, own: sl.Catalog, like: str
+) -> None:
+    own.ingest_models([BUNDLED / "pnet.pt"], keep_filters=True)
+    at = page("filters", own.path, view="sheet", pick="nearest", like=like)
+    assert not at.exception
+    assert any("has filters 0 to 29" in one.value for one in at.info) or "Nearest to filter" in shown(at)
+
+
+@pytest.mark.parametrize(
+    ("metric", "told"),
+    [
+        ("variance_entropy_ratio", "1: as diverse as noise above"),
+        ("orthogonality", "No threshold of this quality"),
+    ],
+)
+def test_thresholds_stand_with_their_source(page: Page, metric: str, told: str) -> None:
+    at = page("filters", view="quality", metric=metric)
+    assert not at.exception
+    assert told in shown(at)
+
+
+def test_deciles_stand_in_order_and_chance_is_crossed_out(page: Page, own: sl.Catalog) -> None:
+    pairs = sl.filters.drift_by(own.store, "depth_decile", resamples=40)
+    at = page("filters", own.path, view="drift", by="depth_decile")
+    assert not at.exception
+    spec = next(iter(at.get("vega_lite_chart"))).proto.spec
+    assert '"domain": ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"]' in spec
+    notes = table(at, "debiased")["note"].fill_null("")
+    crossed = notes.str.contains("not distinguishable", literal=True).sum()
+    assert crossed == (~pairs["distinguishable"]).sum() > 0
+    one = pairs.filter(~pl.col("distinguishable")).row(0, named=True)
+    at = page("filters", own.path, view="drift", by="depth_decile", left=one["left"], right=one["right"])
+    assert next(metric.value for metric in at.metric if metric.label == "Beyond chance") == "no"
