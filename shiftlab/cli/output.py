@@ -27,7 +27,10 @@ _BY_SUFFIX = {
 }
 _BINARY = ("parquet", "arrow")
 _ROWS_ON_A_TERMINAL = 60
+_RECORDS_SIDE_BY_SIDE = 4
 _WIDTH_IN_A_PIPE = 240
+_LEAST_TEXT = 18  # a text may be folded to this width
+_GAP = 3
 
 
 def emit(frame: pl.DataFrame, format: str | None, output: str | None) -> None:
@@ -116,10 +119,54 @@ def _flat(frame: pl.DataFrame) -> pl.DataFrame:
 def _print_table(frame: pl.DataFrame) -> None:
     from rich.console import Console
 
-    shown = frame.head(_ROWS_ON_A_TERMINAL) if sys.stdout.isatty() else frame
-    Console(width=None if sys.stdout.isatty() else _WIDTH_IN_A_PIPE).print(_rich_table(shown))
-    if len(shown) < len(frame):
-        print(f"{len(shown)} of {len(frame):,} rows; -o FILE or --format csv writes all")
+    if not sys.stdout.isatty():
+        Console(width=_WIDTH_IN_A_PIPE).print(_rich_table(frame))
+        return
+    console = Console()
+    shown = frame.head(_ROWS_ON_A_TERMINAL)
+    if _columns_within(shown, console.width) < frame.width:
+        if 0 < len(frame) <= _RECORDS_SIDE_BY_SIDE:
+            console.print(_records(frame))
+            return
+        filled = shown.select(name for name in frame.columns if shown[name].null_count() < len(shown))
+        shown = filled[:, : _columns_within(filled, console.width)]
+    console.print(_rich_table(shown))
+    if told := _left_out(frame, shown):
+        print(f"{told}; -o FILE or --format csv writes all")
+
+
+def _left_out(frame: pl.DataFrame, shown: pl.DataFrame) -> str:
+    """What of a frame is not shown, in words."""
+    told = [f"{len(shown)} of {len(frame):,} rows"] if len(shown) < len(frame) else []
+    if missing := [name for name in frame.columns if name not in shown.columns]:
+        told.append(f"{shown.width} of {frame.width} columns (not shown: {', '.join(missing)})")
+    return ", ".join(told)
+
+
+def _columns_within(frame: pl.DataFrame, width: int) -> int:
+    """How many columns fit side by side: numbers whole, texts folded to a readable width."""
+    used = 0
+    for number, (name, kind) in enumerate(frame.schema.items()):
+        widest = max([len(name), *(len(_cell(one)) for one in frame[name])])
+        used += (widest if kind.is_numeric() else min(widest, max(len(name), _LEAST_TEXT))) + _GAP
+        if used > width:
+            return max(1, number)
+    return frame.width
+
+
+def _records(frame: pl.DataFrame) -> Any:
+    """A few rows as columns, a line a field."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    for _ in range(len(frame)):
+        table.add_column(overflow="fold")
+    for name in frame.columns:
+        table.add_row(name, *(Text(_cell(value)) for value in frame[name]))
+    return table
 
 
 def plain_table(frame: pl.DataFrame) -> str:
@@ -139,7 +186,8 @@ def _rich_table(frame: pl.DataFrame) -> Any:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name, dtype in frame.schema.items():
-        table.add_column(name, justify="right" if dtype.is_numeric() else "left", overflow="fold")
+        number = dtype.is_numeric()
+        table.add_column(name, justify="right" if number else "left", overflow="fold", no_wrap=number)
     from rich.text import Text
 
     for row in frame.rows():
