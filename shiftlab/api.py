@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import shiftlab.episodes.curate
     import shiftlab.episodes.ingest
     from shiftlab import paired, parallel, pictures, signals, subsets, vectors
-    from shiftlab.curate import Made
+    from shiftlab.curate import Made, Split
     from shiftlab.filters.ingest import IngestedModel
     from shiftlab.shift.blocks import Blocks
     from shiftlab.shift.score import Score
@@ -284,6 +284,22 @@ class Catalog:
             )
         plan = curate.OPERATIONS[operation](self.store, **options)
         return curate.store_plan(self.store, plan, name, replace=replace, dry_run=dry_run)
+
+    def split_benchmark(
+        self,
+        scheme: str | Path,
+        dataset: str,
+        name: str,
+        *,
+        replace: bool = False,
+        dry_run: bool = False,
+        **options: Any,
+    ) -> tuple[Split, Made]:
+        """A benchmark split, its parts stored as subsets with a recipe; see `curate.benchmark_split`."""
+        from shiftlab import curate
+
+        found = curate.benchmark_split(self.store, scheme, dataset, **options)
+        return found, curate.store_plan(self.store, found.plan, name, replace=replace, dry_run=dry_run)
 
     def matrix(self, measure: str, **options: Any) -> Matrix:
         """All pairs of a class, or of the subsets of a predicate, stored; see `shift.subsets.subset_matrix`."""

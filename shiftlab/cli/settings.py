@@ -96,7 +96,9 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
         **rest: Any,
     ) -> Any:
         outer = ctx.obj if isinstance(ctx.obj, Settings) else Settings()
-        settings = Settings(catalog or outer.catalog, format, output, quiet)
+        # What was typed before the command beats the environment.
+        typed = ctx.get_parameter_source("catalog") == click.core.ParameterSource.COMMANDLINE
+        settings = Settings(catalog if typed else outer.catalog or catalog, format, output, quiet)
         return ctx.invoke(command, settings, **rest)
 
     wrapped.__doc__ = command.__doc__

@@ -94,31 +94,42 @@ def show(settings: Settings, name: str, dataset: str | None, items: bool) -> Non
 @common
 @click.argument("scheme")
 @click.option("--dataset", required=True, help="Data set whose subsets are split.")
-@click.option("--name", required=True, help="Name of the parts: NAME(train), NAME(test) ...")
+@click.option("--name", help="Name of the parts: NAME(train), NAME(test) ...")
 @click.option("--mode", type=click.Choice(["shiftlab", "parity"]), default="shiftlab", show_default=True,
               help="parity: as MetaShift's released generator, its seeds and its sizes.")  # fmt: skip
-@click.option("--option", default="1", show_default=True, help="domains: which training groups.")
+@click.option("--option", help="domains: which training groups; the first by default.")
+@click.option("--distance", type=float, help="domains: the training groups about so far from the test group.")
 @click.option("--minority", type=int, help="subpopulation: minority images of each class in training.")
+@click.option("--ratio", type=float, help="subpopulation: their share instead.")
 @click.option("--test", type=int, help="subpopulation: test images of each group.")
 @click.option(
-    "--near-duplicates", type=float, help="Keep items on one side whose vectors are at most so far apart."
+    "--near-duplicates", type=float, help="Leave out of training what is at most so far from a test image."
 )
 @click.option("--space", help="Vector space for near-duplicates.")
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--feasible", is_flag=True, help="Only say what can be asked for; draw nothing.")
 @click.option("--report", is_flag=True, help="Write the groups with their counts instead of the images.")
 @click.option("--dry-run", is_flag=True, help="Store nothing.")
-def split(settings: Settings, name: str, report: bool, dry_run: bool, **options: Any) -> None:
+@click.option("--replace", is_flag=True, help="Put the parts in the place of curated subsets of these names.")
+def split(settings: Settings, scheme: str, dataset: str, name: str | None, feasible: bool, report: bool,
+          dry_run: bool, replace: bool, **options: Any) -> None:  # fmt: skip
     """A benchmark split after SCHEME (cat-dog-domains, cat-dog-subpopulation, cat-dog-coco, or a JSON file).
 
     Writes a table of item, file, split, y (class), a (environment); stores the parts as subsets with a recipe.
     """
     from shiftlab import curate
+    from shiftlab.errors import BadInputError
 
-    store = settings.open().store
-    found = curate.benchmark_split(store, **options)
-    made = curate.store_plan(store, found.plan, name, dry_run=dry_run)
+    catalog = settings.open()
+    if feasible:
+        settings.emit(curate.feasible(catalog.store, scheme, dataset, test=options["test"]))
+        return
+    if name is None:
+        raise BadInputError("name the parts with --name, or ask what is --feasible")
+    found, made = catalog.split_benchmark(scheme, dataset, name, dry_run=dry_run, replace=replace, **options)
     for one in made.subsets.rows(named=True):
-        settings.say(f"'{one['name']}' {'would hold' if dry_run else 'holds'} {one['n']:,} items")
+        state = "would hold" if dry_run else "is there already:" if made.already_there else "holds"
+        settings.say(f"'{one['name']}' {state} {one['n']:,} items")
     settings.emit(found.report if report else found.table)
 
 

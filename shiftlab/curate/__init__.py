@@ -3,7 +3,7 @@
 An operation plans (`Plan`: nothing is stored), `store_plan` stores it. No operation edits data.
 """
 
-from shiftlab.curate.benchmarks import Split, benchmark_split, read_scheme
+from shiftlab.curate.benchmarks import Split, benchmark_split, feasible, read_scheme
 from shiftlab.curate.matching import match_pairs, select_nearest
 from shiftlab.curate.mining import mine_subsets
 from shiftlab.curate.mixing import mixture
@@ -21,4 +21,14 @@ OPERATIONS = {
     )
 }  # fmt: skip
 
-__all__ = ["OPERATIONS", "Made", "Plan", "Split", "benchmark_split", "read_scheme", "store_plan", *OPERATIONS]
+__all__ = [
+    "OPERATIONS",
+    "Made",
+    "Plan",
+    "Split",
+    "benchmark_split",
+    "feasible",
+    "read_scheme",
+    "store_plan",
+    *OPERATIONS,
+]

@@ -103,6 +103,12 @@ select s.subset_id, s.name, s.class, i.item_id, i.external_id as item, i.file
 from subset s join membership m using (subset_id) join item i using (item_id)
 where s.dataset = $dataset and s.context_kind is not null order by s.name, i.external_id;
 
+-- name: curate_distances
+-- Distances in the meta-graphs of a data set, by name.
+select l.name, r.name, d.spectral_distance
+from subset_distance d join subset l on l.subset_id = d.left_id join subset r on r.subset_id = d.right_id
+where l.dataset = $dataset and d.spectral_distance is not null;
+
 -- name: curate_list
 -- The subsets that curation made, with their recipes.
 select s.dataset, s.name, r.operation, s.n, x.n_pool, r.params, r.parents, r.seed, r.version, r.run_id

@@ -2,7 +2,8 @@
 
 A line ``$ shiftlab ...`` is a command (it may go on over several lines while a quote is open), the lines after it
 are what it prints. A printed line ``...`` stands for any lines. ``$ export NAME=value`` holds for the commands after
-it. ```python blocks run too, in the same folder. Numbers may differ by one per cent, text by nothing.
+it. ```python blocks run too, in the same folder, and print what a ```text block right below shows. Numbers may differ
+by one per cent, text by nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 WIDTH = "118"
-_BLOCK = re.compile(r"```(console|python)\n(.*?)```", flags=re.S)
+_BLOCK = re.compile(r"```(console|python)\n(.*?)```(?:\n\n?```text\n(.*?)```)?", flags=re.S)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
@@ -70,9 +71,9 @@ class Shell:
         assert words[0] == "shiftlab", f"not a command of ours: {command.typed}"
         return self._run([sys.executable, "-m", "shiftlab", *words[1:]], command.typed)
 
-    def python(self, block: str) -> None:
-        """Runs the block as a program."""
-        self._run([sys.executable, "-c", block], block)
+    def python(self, block: str) -> list[str]:
+        """Runs the block as a program; the lines that it prints, without blanks at the ends."""
+        return self._run([sys.executable, "-c", block], block)
 
     def _run(self, words: list[str], told: str) -> list[str]:
         done = subprocess.run(
@@ -84,9 +85,12 @@ class Shell:
 
 def play(text: str, shell: Shell) -> None:
     """Runs every block of a document; AssertionError where something else is printed than what is shown."""
-    for language, block in _BLOCK.findall(text):
+    for language, block, below in _BLOCK.findall(text):
         if language == "python":
-            shell.python(block)
+            found = shell.python(block)
+            shown = [line for line in below.splitlines() if line.strip()]
+            if shown:
+                assert alike(shown, found), "\n".join([block, "is shown with", *shown, "and prints", *found])
             continue
         for command in commands(block):
             found = shell.console(command)
@@ -101,8 +105,10 @@ def filled(text: str, shell: Shell) -> str:
 
     def block(found: re.Match[str]) -> str:
         if found[1] == "python":
-            shell.python(found[2])
-            return found[0]
+            printed = shell.python(found[2])
+            if found[3] is None:
+                return found[0]
+            return "\n".join(["```python", found[2] + "```", "", "```text", *printed, "```"])
         lines = list[str]()
         for command in commands(found[2]):
             printed = shell.console(command)

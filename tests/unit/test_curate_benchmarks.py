@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 import shiftlab as sl
-from shiftlab.curate import benchmark_split, read_scheme, store_plan
+from shiftlab.curate import benchmark_split, feasible, read_scheme, store_plan
 from shiftlab.curate.benchmarks import parity_cut, parity_order
 from shiftlab.errors import BadInputError
 from tests.conftest import Cli
@@ -38,7 +38,7 @@ def test_cut_is_the_released_generators(n: int, test: list[int], train: list[int
 
 def test_the_published_lists_are_whole() -> None:
     sub = read_scheme("cat-dog-subpopulation")
-    assert [len(one["contexts"]) for one in (*sub["minority"], *sub["majority"])] == [7, 29, 48, 27]
+    assert [len(one["contexts"]) for one in (*sub["minority"], *sub["majority"])] == [7, 27, 48, 27]
     domains = read_scheme("cat-dog-domains")
     assert list(domains["train_options"]) == ["1", "2", "3", "4"]
     assert len(domains["additional"]) == 9
@@ -152,7 +152,7 @@ def test_parts_become_subsets_with_a_recipe(cli: Cli, coco: sl.Catalog, tmp_path
         ("cat-dog-domains", {}, "none of the 6 subsets"),
         ("cat-dog-coco", {"minority": 10_000}, "there are cat outdoor"),
         ("cat-dog-coco", {"mode": "strict"}, "not 'strict'"),
-        ("cat-dog-subpopulation", {"mode": "parity"}, "there are|none of the"),
+        ("cat-dog-coco", {"test": 5_000}, "5,000 of each for testing"),
     ],
 )
 def test_what_cannot_be_split_says_what_is_there(
@@ -167,3 +167,62 @@ def test_a_broken_scheme_is_named(coco: sl.Catalog, tmp_path: Path) -> None:
         (tmp_path / "s.json").write_text(text)
         with pytest.raises(BadInputError, match=r"s\.json: no scheme"):
             benchmark_split(coco.store, tmp_path / "s.json", "coco")
+
+
+def test_a_ratio_and_a_distance_instead_of_counts(coco: sl.Catalog, tmp_path: Path) -> None:
+    half = benchmark_split(coco.store, "cat-dog-coco", "coco", ratio=0.1, test=100)
+    train = half.table.filter((pl.col("split") == "train") & (pl.col("y") == "cat"))
+    share = (train["a"] == "outdoor").mean()
+    assert share == pytest.approx(0.1, abs=0.001)
+    scheme = DOMAINS | {"train_options": {
+        "close": [{"y": "cat", "a": "towel", "contexts": ["toothbrush"]}],
+        "apart": [{"y": "cat", "a": "street", "contexts": ["car", "truck"]}],
+    }}  # fmt: skip
+    path = tmp_path / "toy.json"
+    path.write_text(json.dumps(scheme))
+    told = feasible(coco.store, path, "coco")
+    apart = dict(told.select("option", "distance").iter_rows())
+    assert apart["close"] < apart["apart"]
+    for option, distance in apart.items():
+        found = benchmark_split(coco.store, path, "coco", distance=distance + 0.001)
+        assert found.plan.params["option"] == option
+
+
+def test_what_is_feasible_can_be_made(coco: sl.Catalog) -> None:
+    told = feasible(coco.store, "cat-dog-coco", "coco", test=120)
+    most = told["most_minority"][0]
+    assert (told["most_minority"] == most).all()
+    found = benchmark_split(coco.store, "cat-dog-coco", "coco", minority=most, test=120)
+    ratio = told["most_ratio"][0]
+    assert benchmark_split(coco.store, "cat-dog-coco", "coco", ratio=ratio, test=120).table.equals(
+        found.table
+    )
+    with pytest.raises(BadInputError, match="--feasible' tells"):
+        benchmark_split(coco.store, "cat-dog-coco", "coco", minority=most + 1, test=120)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"option": "1"}, "'option' is for domains"),
+        ({"distance": 1.0}, "'distance' is for domains"),
+        ({"minority": 5, "ratio": 0.1}, "not both"),
+        ({"ratio": 1.5}, "from 0 to below 1, not 1.5"),
+        ({"ratio": 0.1, "mode": "parity"}, "parity draws what was released"),
+    ],
+)
+def test_what_does_not_fit_the_scheme_is_refused(coco: sl.Catalog, options: dict, told: str) -> None:
+    with pytest.raises(BadInputError, match=told):
+        benchmark_split(coco.store, "cat-dog-coco", "coco", **options)
+
+
+def test_split_typed(cli: Cli, coco: sl.Catalog, tmp_path: Path) -> None:
+    at = ("--catalog", coco.path, "subsets", "split", "cat-dog-coco", "--dataset", "coco")
+    told = cli(*at, "--feasible", "--format", "csv")
+    assert told.stdout.splitlines()[0] == "y,a,role,images,contexts_missing,test,most_minority,most_ratio"
+    done = cli(*at, "--name", "animals", "--ratio", "0.05", "--report", "--dry-run", "--format", "csv")
+    assert "'animals(train)' would hold" in done.stderr, done.stderr
+    assert done.stdout.count("\n") == 9
+    nameless = cli(*at)
+    assert nameless.returncode == 2
+    assert "--feasible" in nameless.stderr

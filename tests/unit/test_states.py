@@ -435,3 +435,31 @@ def test_signals_and_checkpoints_typed(cli: Cli, filled: sl.Catalog, tmp_path: P
                 "--tasks", "task", "--truth", "strict", "--format", "json", **at)  # fmt: skip
     assert pl.read_json(shown.stdout.encode())["forgetting"][0] > 0
     assert not [one for one in integrity.check(filled.store) if one.violations]
+
+
+def test_every_measure_of_the_seeds_has_a_command() -> None:
+    """What `shiftlab measures` names as a command is one, with the options it names."""
+    from shiftlab.cli import root
+    from shiftlab.cli.measures import command_of
+
+    python_only = set()
+    for name, kind in measures.available().select("name", "kind").iter_rows():
+        told = command_of(name, kind)
+        if told.startswith("from Python"):
+            python_only.add(name)
+            continue
+        words = told.split()[1:]
+        command, options = root, [word for word in words if word.startswith("--")]
+        for word in words:
+            found = command.get_command(None, word) if hasattr(command, "get_command") else None
+            if found is None:
+                break
+            command = found
+        if words[0] == "shift" and words[1] == "A":
+            command = root.get_command(None, "shift").get_command(None, "pair")
+        there = {option for one in command.params for option in one.opts}
+        assert set(options) <= there, told
+        assert not hasattr(command, "commands"), told
+    assert python_only == {
+        "gromov_wasserstein", "kolmogorov_smirnov", "label_aware_wasserstein", "label_shift_weights", "vendi_score",
+    }  # fmt: skip
