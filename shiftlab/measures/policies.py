@@ -45,8 +45,8 @@ def policy_kl(mean0: ArrayLike, sd0: ArrayLike, mean1: ArrayLike, sd1: ArrayLike
     zero_means="the linear model predicts the next state exactly",
     source="least squares s' ~ [s, a, 1]; after Jackson et al. 2024",
     use_when="synthetic or new transitions should follow the dynamics of real ones",
-    do_not_use_when="columns of the state follow from each other, or dynamics are far from linear: compare with held-out "
-    "real transitions",
+    do_not_use_when="columns of the state follow from each other, or dynamics are far from linear: compare with "
+    "held-out real transitions",
     symmetric=False,
 )
 def dynamics_error(
