@@ -70,7 +70,7 @@ def layer_quality(weight: np.ndarray, *, eps: float = SPARSITY_EPS) -> LayerQual
         raise BadInputError(f"eps: expected a number above 0, got {eps}")
     filters = as_filters(array).astype(np.float64)
     n = len(filters)
-    peaks = np.maximum(filters.max(axis=1), -filters.min(axis=1))
+    peaks = np.abs(filters).max(axis=1)
     sparse = peaks < eps * peaks.max() if peaks.max() > 0 else np.ones(n, bool)
     entropy = variance_entropy(filters)
     clean: float | None = entropy
@@ -215,8 +215,9 @@ def _initialisation(weight: np.ndarray) -> str | None:
     if values.size < _INITIALISATION_WEIGHTS:
         return None
     inputs, outputs = weight[0].size, weight.shape[0] * weight.shape[2] * weight.shape[3]
-    spread = values.std()
-    kurtosis = float(np.mean((values - values.mean()) ** 4) / spread**4 - 3)
+    squares = np.square(values - values.mean())
+    spread = np.sqrt(squares.mean())
+    kurtosis = float(np.square(squares).mean() / spread**4 - 3)
     error = 5 / np.sqrt(values.size)  # five standard errors; relative for the spread (normal), absolute below
     schemes = {
         "the uniform default of torch": (1 / np.sqrt(3 * inputs), -1.2),

@@ -5,6 +5,7 @@ OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python -m tests.benchmarks.shift_one_pa
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from typing import Any
 
@@ -27,10 +28,11 @@ def run(scale: str = "small") -> list[dict[str, Any]]:
     sizes = SCALES[scale]
     rng = np.random.default_rng(0)
     rows = [_exact(rng, n) for n in sizes["exact"]]  # type: ignore[attr-defined]
-    return [*rows, _sliced(rng, int(sizes["sliced"])), _mmd_test(rng, int(sizes["test"]))]  # type: ignore[call-overload]
+    test = int(sizes["test"])  # type: ignore[call-overload]
+    return [*rows, _sliced(rng, int(sizes["sliced"])), _energy(rng, test), _mmd_test(rng, test)]  # type: ignore[call-overload]
 
 
-def _contest(name: str, peer: str, ours: Any, theirs: Any, rounds: int = ROUNDS) -> dict[str, Any]:
+def contest(name: str, peer: str, ours: Any, theirs: Any, rounds: int = ROUNDS) -> dict[str, Any]:
     """Alternate both, keep the least time of each."""
     best = [np.inf, np.inf]
     values: list[float] = [0.0, 0.0]
@@ -48,7 +50,7 @@ def _exact(rng: np.random.Generator, n: int) -> dict[str, Any]:
     import ot
 
     x, y = rng.normal(size=(n, 64)), rng.normal(size=(n, 64)) + 0.1
-    return _contest(
+    return contest(
         f"exact W2, n = {n}, d = 64",
         "POT emd2",
         lambda: measures.wasserstein(x, y),
@@ -61,12 +63,28 @@ def _sliced(rng: np.random.Generator, n: int) -> dict[str, Any]:
 
     x, y = rng.normal(size=(n, 128)), rng.normal(size=(n, 128)) + 0.1
     theta = directions(128, 128, 0)
-    return _contest(
+    return contest(
         f"sliced W2, n = {n}, d = 128, 128 directions",
         "POT float64",
         lambda: measures.sliced_wasserstein(x, y, n_projections=128),
         lambda: float(ot.sliced_wasserstein_distance(x, y, projections=theta)),
     )
+
+
+def _energy(rng: np.random.Generator, n: int) -> dict[str, Any]:
+    """Against dcor where it is installed, else against its definition by scipy."""
+    x, y = rng.normal(size=(n, 128)), rng.normal(size=(n, 128)) + 0.02
+
+    def by_definition() -> float:
+        return float(np.sqrt(2 * cdist(x, y).mean() - cdist(x, x).mean() - cdist(y, y).mean()))
+
+    peer, theirs = "scipy cdist", by_definition
+    if importlib.util.find_spec("dcor"):
+        import dcor
+
+        peer, theirs = "dcor", lambda: float(np.sqrt(dcor.energy_distance(x, y)))
+        theirs()  # what it compiles at first use is not the contest
+    return contest(f"energy distance, n = {n}, d = 128", peer, lambda: measures.energy_distance(x, y), theirs)
 
 
 def _mmd_test(rng: np.random.Generator, n: int, permutations: int = 100) -> dict[str, Any]:
@@ -94,7 +112,7 @@ def _mmd_test(rng: np.random.Generator, n: int, permutations: int = 100) -> dict
             shift.compare(x, y, "mmd", permutations=permutations, confidence=0, gamma=gamma).p or np.nan
         )
 
-    return _contest(f"MMD test, n = {n}, d = 128, B = {permutations}", "re-indexed kernel", ours, by_index, 1)
+    return contest(f"MMD test, n = {n}, d = 128, B = {permutations}", "re-indexed kernel", ours, by_index, 1)
 
 
 if __name__ == "__main__":
