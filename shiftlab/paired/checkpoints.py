@@ -12,7 +12,7 @@ import numpy as np
 from shiftlab import measures, queries, vectors
 from shiftlab.catalog import Run, Store
 from shiftlab.errors import BadInputError, NotFoundError
-from shiftlab.measures import UndefinedMeasureError, weight_shift
+from shiftlab.measures import weight_shift
 from shiftlab.measures.registry import get
 from shiftlab.names import nearest
 from shiftlab.readers.weights_open import open_weights, read_tensors
@@ -127,26 +127,26 @@ def task_similarity(store: Store, model: str, stages: Sequence[str], *, before: 
     base = sides.pop(before)
     if len(sides) < 2:
         raise BadInputError(f"'{before}' is where the task vectors start: name two other stages")
-    rows = [_task_vector(base, side, [f"'{model}' at '{one}'" for one in (before, stage)])
-            for stage, side in sides.items()]  # fmt: skip
+    told = [f"'{model}' at '{stage}'" for stage in (before, *sides)]
+    dots = np.zeros((len(sides), len(sides)))
+    n = 0
+    for name, (t0, *later) in _paired([base, *sides.values()], told):  # one block of every stage in memory
+        rows = [_change(name, t0, t1, told[0], where) for t1, where in zip(later, told[1:], strict=True)]
+        dots += np.stack(rows) @ np.stack(rows).T
+        n += t0.size
+    length = np.sqrt(np.diag(dots))
     names, found, stored = list(sides), [], []
     for i, left in enumerate(names):
         for j, right in enumerate(names[i + 1 :], i + 1):
-            value, note = None, None
-            try:
-                value = float(measures.task_similarity(np.stack([rows[i], rows[j]]))[0, 1])
-            except UndefinedMeasureError:
-                still = left if not rows[i].any() else right
+            value = note = None
+            if length[i] > 0 and length[j] > 0:
+                value = float(np.clip(dots[i, j] / (length[i] * length[j]), -1, 1))
+            else:
+                still = left if length[i] == 0 else right
                 note = f"'{still}' equals '{before}': its task vector is zero and has no direction"
             found.append({"left": left, "right": right, "cosine": value, "note": note})
-            params = {"before": before, "blocks": len(base)}
-            row = {
-                "value": value,
-                "note": note,
-                "n_left": rows[i].size,
-                "n_right": rows[j].size,
-                "params": params,
-            }
+            row = {"value": value, "note": note, "n_left": n, "n_right": n,
+                   "params": {"before": before, "blocks": len(base)}}  # fmt: skip
             ends = (f"{model}@{left}", f"{model}@{right}")
             stored.append(score_row(get("task_similarity"), "checkpoint", *ends, None, row))
     store_scores(store, Run("shift tasks", {"model": model, "stages": names, "before": before}), stored)
@@ -225,15 +225,10 @@ def _paired(sides: Sequence[Mapping[str, Load]], told: Sequence[str]) -> Any:
     return ((name, [side[name]() for side in sides]) for name in sides[0])
 
 
-def _task_vector(base: Mapping[str, Load], side: Mapping[str, Load], told: Sequence[str]) -> np.ndarray:
-    parts = []
-    for name, (t0, t1) in _paired([base, side], told):
-        if t0.shape != t1.shape:
-            raise BadInputError(
-                f"{told[0]} and {told[1]}: block '{name}' has shapes {t0.shape} and {t1.shape}"
-            )
-        parts.append((t1.astype(np.float64) - t0.astype(np.float64)).ravel())
-    return np.concatenate(parts)
+def _change(name: str, t0: np.ndarray, t1: np.ndarray, before: str, after: str) -> np.ndarray:
+    if t0.shape != t1.shape:
+        raise BadInputError(f"{before} and {after}: block '{name}' has shapes {t0.shape} and {t1.shape}")
+    return (t1.astype(np.float64) - t0.astype(np.float64)).ravel()
 
 
 def _numbers(path: Path, name: str, tensor: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 import shiftlab as sl
-from shiftlab import integrity, measures
+from shiftlab import integrity, measures, vectors
 from shiftlab.errors import BadInputError, ShiftLabError
 from tests.conftest import Cli
 
@@ -107,14 +107,16 @@ def test_spectra_of_many_are_those_of_each() -> None:
 
 def test_boundary_is_the_measure_and_beats_chance(filled: sl.Catalog) -> None:
     found = filled.compare_labellings("d", "toy", before="strict", after="loose", positive="true")
-    vectors = filled.sql("select 1").rows() and sl.open(filled.path)
-    from shiftlab import vectors as store_vectors
-
-    x = np.asarray(store_vectors.load(vectors.store, "d", "toy").matrix, dtype=float)
+    x = np.asarray(vectors.load(filled.store, "d", "toy").matrix, dtype=float)
     strict = x[:, 0] > 0.3
     expected = measures.boundary_shift(x, strict, strict | (x[:, 1] > 1))
     assert found["angle_deg"] == pytest.approx(expected.angle_deg)
     assert found["rate"] == expected.rate
+    z = (x - x.mean(0)) / x.std(0, ddof=1)
+    loose = strict | (x[:, 1] > 1)
+    assert found["sliced_w1"] == pytest.approx(
+        measures.sliced_wasserstein(z[strict], z[loose], p=1, n_projections=128)
+    )
     assert found["p"] < 0.05 < found["null_mean"]
     same = filled.compare_labellings("d", "toy", before="strict", after="strict", positive="true")
     assert (same["angle_deg"], same["relabelled"], same["lost_positive"], same["p"]) == (0, 0, 0, None)
@@ -236,6 +238,11 @@ def test_checkpoints_by_stage(catalog: sl.Catalog, tmp_path: Path) -> None:
     told = {(a, b): c for a, b, c in cosines.select("left", "right", "cosine").iter_rows()}
     assert told["t1", "t2"] == pytest.approx(1, abs=1e-6)
     assert told["t1", "t3"] == pytest.approx(-1, abs=1e-6)
+    flat = [np.concatenate([(stages[t][k] - base[k]).ravel() for k in base]) for t in ("t1b", "t2", "t3")]
+    again = catalog.task_similarity("net", ["t1b", "t2", "t3"])["cosine"].to_list()
+    assert again == pytest.approx(
+        measures.task_similarity(np.stack(flat))[np.triu_indices(3, 1)].tolist(), abs=1e-6
+    )
     assert told["t1", "still"] is None
     assert "'still' equals 'base'" in cosines["note"].drop_nulls()[0]
     sensitive = catalog.block_sensitivity("net", between=[("base", "t2")], within=[("t1", "t1b")])
