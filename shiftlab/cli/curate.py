@@ -186,6 +186,8 @@ def match_pairs(settings: Settings, **options: Any) -> None:
 @click.option(
     "--target", multiple=True, required=True, callback=_shares, metavar="LABEL=SHARE", help="May be repeated."
 )
+@click.option("--total", type=int, help="Draw so many items in these shares instead of weighing all.")
+@_seed
 @_made
 def to_label_prior(settings: Settings, **options: Any) -> None:
     """Weights that give each label its share; they sum to 1."""

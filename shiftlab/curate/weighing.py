@@ -10,6 +10,7 @@ import numpy as np
 
 from shiftlab import vectors
 from shiftlab.catalog import Store
+from shiftlab.curate.mixing import quotas
 from shiftlab.curate.plan import Plan
 from shiftlab.curate.pool import items, labels, matrix, parents_of
 from shiftlab.curate.selecting import nearest_other
@@ -61,10 +62,13 @@ def to_label_prior(
     dataset: str | None = None,
     scheme: str,
     target: Mapping[str, float],
+    total: int | None = None,
+    seed: int = 0,
 ) -> Plan:
     """The items with weights that give each label of ``scheme`` its share in ``target``; weights sum to 1.
 
-    BadInputError for a label that no item has and shares that are not positive.
+    With ``total`` so many items are drawn at random in these shares instead, each with weight 1. BadInputError for a
+    label that no item has, shares that are not positive, and a total that a label has too few items for.
     """
     import polars as pl
 
@@ -76,6 +80,10 @@ def to_label_prior(
         weight = prior_weights(known["value"].to_list(), target)
     except ValueError as error:
         raise BadInputError(f"{scheme}: {error}") from error
+    quota: dict[str, int] = {}
+    if total is not None:
+        quota = _prior_quotas(scheme, known["value"], target, total)
+        weight = _drawn(known["value"].to_numpy(), quota, seed).astype(np.float64)
     found = told.join(
         known.select("item_id", new=pl.Series(weight)), on="item_id", how="left", maintain_order="left"
     )
@@ -83,12 +91,46 @@ def to_label_prior(
     reason = (
         pl.when(keeps).then(pl.format("{} {}", pl.lit(scheme), "value"))
         .when(pl.col("value").is_null()).then(pl.lit(f"no single label in {scheme}"))
+        .when(pl.col("value").is_in([name for name, n in quota.items() if n]))
+        .then(pl.format("{} {}, not drawn", pl.lit(scheme), "value"))
         .otherwise(pl.format("{} {} has no share in the target", pl.lit(scheme), "value"))
     )  # fmt: skip
     return _weighted(
-        "to_label_prior", dataset, {"scheme": scheme, "target": dict(target)}, refs,
-        found.with_columns(reason=reason), pl.col("new"),
+        "to_label_prior", dataset, {"scheme": scheme, "target": dict(target), "total": total}, refs,
+        found.with_columns(reason=reason), pl.col("new"), None if total is None else seed,
+        {f"{scheme} {name}": n for name, n in quota.items()},
     )  # fmt: skip
+
+
+def _prior_quotas(scheme: str, values: pl.Series, target: Mapping[str, float], total: int) -> dict[str, int]:
+    """Whole numbers in the shares of the target that sum to the total; raises naming a label that lacks items."""
+    if total < 1:
+        raise BadInputError(f"total must be at least 1, not {total}")
+    names = list(target)
+    wanted = dict(
+        zip(names, quotas([target[name] for name in names], [total] * len(names), total), strict=True)
+    )
+    count = {name: int((values == name).sum()) for name in names}
+    for name, n in wanted.items():
+        if n > count[name]:
+            most = min(
+                int(count[one] * sum(target.values()) / target[one]) for one in names if target[one] > 0
+            )
+            raise BadInputError(
+                f"{scheme} '{name}' has {count[name]:,} items and would need {n:,} of {total:,}: "
+                f"a total of about {most:,} keeps these shares"
+            )
+    return wanted
+
+
+def _drawn(values: np.ndarray, quota: Mapping[str, int], seed: int) -> np.ndarray:
+    """Which rows (n,) are drawn: so many of each label, at random."""
+    chosen = np.zeros(len(values), dtype=bool)
+    for number, name in enumerate(sorted(quota)):
+        rows = np.flatnonzero(values == name)
+        rng = np.random.default_rng([seed, 613, number])
+        chosen[rng.choice(rows, quota[name], replace=False)] = True
+    return chosen
 
 
 def reweight(

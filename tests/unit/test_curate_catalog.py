@@ -159,6 +159,19 @@ def test_losses_come_from_a_table(filled: sl.Catalog, tmp_path: Path) -> None:
         filled.curate("reweight", "lossy2", kind="losses", dataset="pets", values=table)
 
 
+def test_a_prior_is_drawn_by(filled: sl.Catalog) -> None:
+    options = {"dataset": "pets", "scheme": "split", "target": {"train": 3, "test": 1}, "total": 81}
+    made = filled.curate("to_label_prior", "drawn", **options)
+    assert made.facts["split train"] == 61
+    counts = filled.sql(
+        "select l.value, count(*) from subset s join membership m using (subset_id) join label l using (item_id) "
+        "where s.name = 'drawn' and l.scheme = 'split' and m.weight = 1 group by all order by all"
+    ).rows()
+    assert counts == [("test", 20), ("train", 61)]
+    other = filled.curate("to_label_prior", "x", seed=1, dry_run=True, **options)
+    assert other.subsets["n"][0] == 81
+
+
 def test_importance_weights_favour_what_looks_like_the_reference(filled: sl.Catalog) -> None:
     made = filled.curate(
         "reweight", "like_grass", kind="importance", dataset="pets", references=["cat(grass)"]
@@ -183,6 +196,8 @@ def test_importance_weights_favour_what_looks_like_the_reference(filled: sl.Cata
         ("group_split", {"dataset": "pets", "by": "split", "shares": (1, 1, 1)}, "cannot fill 3 parts"),
         ("to_label_prior", {"dataset": "pets", "scheme": "split", "target": {"val": 1}}, "no item has the label 'val'"),
         ("to_label_prior", {"dataset": "pets", "scheme": "object", "target": {"cat": 1}}, "several values"),
+        ("to_label_prior", {"dataset": "pets", "scheme": "split", "target": {"train": 1, "test": 1}, "total": 120},
+         "split 'test' has 48 items and would need 60 of 120: a total of about 96 keeps"),
         ("mixture", {"subsets": ["cat(bed)"], "total": 9999}, "9,999 items are asked for"),
         ("mixture", {"subsets": ["cat(bed)"], "total": 5, "replay": 0.5}, "--old NAME"),
         ("reweight", {"kind": "gate", "dataset": "pets"}, "--reference NAME"),
