@@ -22,6 +22,7 @@ from shiftlab.errors import CatalogBusyError, NotFoundError, ShiftLabError
 PAIR, SHIFT, SUBSETS, SQL = "views/pair.py", "views/shift.py", "views/subsets.py", "views/sql.py"
 MEASURES, RUNS, ITEMS = "views/measures.py", "views/runs.py", "views/items.py"
 _ROW_PIXELS = 35
+_MOST_ROWS = 10_000
 
 
 def heading(title: str, what: str) -> None:
@@ -132,7 +133,9 @@ def chart(
         export = drawn
     below = st.container(horizontal=True, gap="small")
     with below.popover("Export figure", icon=":material/image:", type="tertiary"):
-        for kind in ("png", "svg", "json"):
+        if not figures.can_draw():
+            st.caption("PNG and SVG need the extra: `pip install 'shiftlab[figures]'`")
+        for kind in ("png", "svg", "json") if figures.can_draw() else ("json",):
             st.download_button(
                 kind.upper() if kind != "json" else "Vega-Lite JSON", data=partial(figures.image, export, kind),
                 file_name=f"{name}.{kind}", on_click="ignore", key=f"{key}_{kind}", width="stretch",
@@ -154,14 +157,17 @@ def table(
     """A table, at most `height` pixels high; returns the row below it, for more than its downloads.
 
     `on_select` is called after a click on a row; see `selected_rows`. `sql` gives the same rows to who copies it.
+    Of very many rows the first are shown, with a notice; downloads hold all.
     """
     reacts: dict[str, Any] = {"on_select": on_select, "selection_mode": "single-row"} if on_select else {}
     floats = [name for name, kind in frame.schema.items() if kind.is_float()]
     config: dict[str, Any] = {c: st.column_config.NumberColumn(format="%.3g") for c in floats}
     st.dataframe(
-        frame, key=key, hide_index=True, alt=alt, height=min(height, _ROW_PIXELS * (len(frame) + 1) + 3),
+        frame.head(_MOST_ROWS), key=key, hide_index=True, alt=alt, height=min(height, _ROW_PIXELS * (len(frame) + 1) + 3),
         column_config={**config, **(columns or {})}, **reacts,
     )  # fmt: skip
+    if len(frame) > _MOST_ROWS:
+        st.caption(f"The first {_MOST_ROWS:,} of {len(frame):,} rows; downloads hold all.")
     below = st.container(horizontal=True, gap="small")
     for kind, content in (("csv", _csv), ("parquet", _parquet)):
         below.download_button(

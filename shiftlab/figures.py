@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -697,6 +698,11 @@ def of_rows(frame: pl.DataFrame, *, most: int = 5000) -> Drawn | None:
         .encode(x=bins, y=alt.Y("count()", title="rows"))
         .properties(height=320)
     )
+
+
+def can_draw() -> bool:
+    """Whether png, svg and html can be written: vl-convert, the extra ``figures``, is installed."""
+    return find_spec("vl_convert") is not None
 
 
 def image(chart: Any, kind: str, *, background: str = "white") -> bytes:

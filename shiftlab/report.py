@@ -48,7 +48,7 @@ class Report:
     sections: Sequence[Section] = ()
 
     def html(self) -> bytes:
-        """The whole file. Raises `ImportError` without vl-convert (the extra ``figures``) if a section has a figure."""
+        """The whole file; without vl-convert (the extra ``figures``) it says so in the place of each figure."""
         facts = "".join(f"<tr><th>{_text(k)}</th><td>{_text(v)}</td></tr>" for k, v in self.facts.items())
         parts = "\n".join(_section(one) for one in self.sections)
         return (
@@ -62,7 +62,9 @@ def _section(one: Section) -> str:
     parts = [f"<section><h2>{_text(one.heading)}</h2>"]
     if one.text:
         parts.append(f"<p>{_text(one.text)}</p>")
-    if one.figure is not None:
+    if one.figure is not None and not figures.can_draw():
+        parts.append("<p>The figure is left out: it needs <code>pip install 'shiftlab[figures]'</code>.</p>")
+    elif one.figure is not None:
         parts.append(f'<figure role="img" aria-label="{_text(one.alt)}">{_drawn(one.figure)}</figure>')
     if one.table is not None:
         parts.append(_table(one.table))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,6 +32,8 @@ def plot_option(what: str) -> Callable[[F], F]:
 
 def _usable(_ctx: click.Context, option: click.Parameter, value: str | None) -> Path | None:
     """Refused before any work is done, not after."""
+    from shiftlab import figures
+
     if value is None:
         return None
     path = Path(value)
@@ -40,7 +41,7 @@ def _usable(_ctx: click.Context, option: click.Parameter, value: str | None) -> 
         raise click.BadParameter(f"'{value}' ends in none of {', '.join(SUFFIXES)}", param=option)
     if not path.parent.is_dir():
         raise click.BadParameter(f"there is no folder '{path.parent}' to write into", param=option)
-    if path.suffix.lower() != ".json" and find_spec("vl_convert") is None:
+    if path.suffix.lower() != ".json" and not figures.can_draw():
         raise BadInputError(
             f"drawing {path.suffix} needs the extra: pip install 'shiftlab[figures]'; a .json file needs none"
         )

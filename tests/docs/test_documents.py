@@ -16,6 +16,7 @@ from tests.docs import measures_table
 from tests.docs.console import Shell, alike, commands, play
 from tests.docs.documents import DOCUMENTS, ROOT, furnish
 
+VIEW = re.compile(r"create or replace view (\w+)")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
@@ -46,6 +47,13 @@ def test_which_measure_when_is_the_registry() -> None:
 def test_links_lead_somewhere(path: Path) -> None:
     for target in LINK.findall(path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_the_cookbook_names_every_view() -> None:
+    views = {
+        name for path in (ROOT / "sql" / "views").glob("*.sql") for name in VIEW.findall(path.read_text())
+    }
+    assert views <= set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "sql.md").read_text(), flags=re.M))
 
 
 def test_a_wrong_output_is_noticed() -> None:

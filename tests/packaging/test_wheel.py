@@ -132,10 +132,11 @@ def test_pages_of_the_explorer_run(away: Path, demo: Path) -> None:
         "import sys; from pathlib import Path; from streamlit.testing.v1 import AppTest\n"
         "from shiftlab import resources\napps = resources.folder('apps')\n"
         "app = AppTest.from_file(str(apps / 'app.py'), default_timeout=120).run()\n"
-        "bad = [one.message for one in app.exception]\n"
+        "bad, offered = [one.message for one in app.exception], set()\n"
         "for page in sorted((apps / 'views').glob('[a-z]*.py')):\n"
         "    bad += [f'{page.name}: {one.message}' for one in app.switch_page(f'views/{page.name}').run().exception]\n"
-        "print(len(app.main), apps); sys.exit('\\n'.join(bad) or 0)\n"
+        "    offered |= {one.proto.label for one in app.get('download_button')}\n"
+        "print(apps, sorted(offered)); sys.exit('\\n'.join(bad) or 0)\n"
     )
     environment = {**_ENVIRONMENT, "SHIFTLAB_CATALOG": str(demo)}
     done = subprocess.run(
@@ -147,6 +148,8 @@ def test_pages_of_the_explorer_run(away: Path, demo: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "_apps" in done.stdout
+    assert "'Vega-Lite JSON'" in done.stdout
+    assert "'PNG'" not in done.stdout, "without the extra no picture is offered that cannot be drawn"
 
 
 def test_data_cards_hold_where_they_are_installed(installed: Installed, away: Path) -> None:
