@@ -106,7 +106,22 @@ def query(
 
 def narrowed(sql: str, where: str | None) -> str:
     """A SELECT narrowed by a predicate that a person typed; to be run by `query`, which guards it."""
-    return f"select * from (\n{sql}\n) where (\n{where}\n)" if where else sql
+    return f"select * from (\n{sql}\n) where (\n{expression(where)}\n)" if where else sql
+
+
+def expression(text: str) -> str:
+    """`text`, if it is SQL that stands by itself between brackets; BadInputError otherwise.
+
+    Between parentheses ``true) limit (1`` parses too, and would do more than narrow: within square ones it cannot.
+    """
+    import duckdb
+
+    try:
+        duckdb.extract_statements(f"select [\n{text}\n]")
+    except (duckdb.Error, ValueError) as error:
+        words = " ".join(line for line in str(error).splitlines() if line.strip())
+        raise BadInputError(f"'{text}' is not one SQL expression: {words}") from error
+    return text
 
 
 def write(store: Store, sql: str, params: Mapping[str, Any] | None = None) -> int:

@@ -153,7 +153,7 @@ def _against_schema(path: Path, text: dict[str, Any]) -> None:
         place = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in error.path).lstrip(".")
         known = list(error.schema.get("properties", {})) if isinstance(error.schema, dict) else []
         if error.validator == "additionalProperties":
-            unknown = sorted(set(error.instance) - set(known))[0]
+            unknown = min(str(key) for key in set(error.instance) - set(known))
             raise BadInputError(
                 f"{path}: {place + ': ' if place else ''}unknown key '{unknown}'{nearest(unknown, known)}"
             )

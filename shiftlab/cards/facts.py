@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shiftlab import frames
 from shiftlab.cards import domains
 from shiftlab.cards.card import Card
 from shiftlab.errors import BadInputError
@@ -48,9 +49,10 @@ def table(path: Path) -> pl.DataFrame | None:
     """The rows of a Parquet or CSV file; None for other formats."""
     import polars as pl
 
-    if path.suffix == ".parquet":
-        return pl.read_parquet(path)
-    return pl.read_csv(path, infer_schema_length=None) if path.suffix == ".csv" else None
+    with frames.explained(path):
+        if path.suffix == ".parquet":
+            return pl.read_parquet(path)
+        return pl.read_csv(path, infer_schema_length=None) if path.suffix == ".csv" else None
 
 
 def _check_columns(card: Card, entry: dict[str, Any], there: list[str]) -> None:

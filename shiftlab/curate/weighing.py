@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shiftlab import vectors
+from shiftlab import frames, vectors
 from shiftlab.catalog import Store
 from shiftlab.curate.mixing import quotas
 from shiftlab.curate.plan import Plan
@@ -194,29 +194,32 @@ def reweight(
     )
 
 
-def _by_losses(
-    dataset: str, refs: Any, pool: pl.DataFrame, params: dict[str, Any], values: str | Path | None
-) -> Plan:
+def _read_losses(path: Path) -> pl.DataFrame:
+    """item, ce, ac and start (the weight so far, .5 where there is none) of a table; raises naming file and item."""
     import polars as pl
 
-    if values is None or not Path(values).is_file():
-        raise BadInputError("reweight by losses needs a table with the columns item, ce, ac: --values FILE")
-    path = Path(values)
-    table = (
-        pl.read_parquet(path)
-        if path.suffix == ".parquet"
-        else pl.read_csv(path, schema_overrides={"item": pl.String})
-    )
+    with frames.explained(path):
+        table = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema=False)
     for column in ("item", "ce", "ac"):
         if column not in table.columns:
             raise BadInputError(
                 f"{path.name} has no column '{column}'; reweight by losses needs item, ce, ac"
             )
-    start = pl.col("weight").cast(pl.Float64) if "weight" in table.columns else pl.lit(0.5)
-    table = table.select(pl.col("item").cast(pl.String), pl.col("ce", "ac").cast(pl.Float64), start=start)
-    bad = table.filter(
-        ~pl.all_horizontal(pl.col("ce", "ac", "start").is_finite()) | ~pl.col("start").is_between(0, 1)
-    )
+    start = pl.col("weight") if "weight" in table.columns else pl.lit(0.5)
+    numbers = [name for name in ("ce", "ac", "weight") if name in table.columns]
+    odd = [
+        name for name in numbers if not (table.schema[name].is_numeric() or table.schema[name] == pl.String)
+    ]
+    if odd:
+        raise BadInputError(f"{path.name}: column '{odd[0]}' holds {table.schema[odd[0]]}, not numbers")
+    with frames.explained(path):
+        table = table.select(
+            pl.col("item").cast(pl.String),
+            pl.col("ce", "ac").cast(pl.Float64, strict=False),
+            start=start.cast(pl.Float64, strict=False),
+        )
+    finite = pl.all_horizontal(pl.col("ce", "ac", "start").is_finite()) & pl.col("start").is_between(0, 1)
+    bad = table.filter(pl.col("item").is_null() | ~finite.fill_null(False))
     if len(bad):
         raise BadInputError(
             f"{path.name}: item '{bad['item'][0]}' has a loss or weight that is no number, or a weight outside [0, 1]"
@@ -225,6 +228,17 @@ def _by_losses(
         raise BadInputError(
             f"{path.name}: item '{table.filter(table['item'].is_duplicated())['item'][0]}' stands twice"
         )
+    return table
+
+
+def _by_losses(
+    dataset: str, refs: Any, pool: pl.DataFrame, params: dict[str, Any], values: str | Path | None
+) -> Plan:
+
+    if values is None or not Path(values).is_file():
+        raise BadInputError("reweight by losses needs a table with the columns item, ce, ac: --values FILE")
+    path = Path(values)
+    table = _read_losses(path)
     both = pool.join(table, on="item", maintain_order="left")
     if both.is_empty():
         raise BadInputError(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shiftlab import parallel, queries
+from shiftlab import frames, parallel, queries
 from shiftlab.catalog import Run, Store
 from shiftlab.errors import BadInputError
 from shiftlab.filters.packing import (
@@ -269,10 +269,8 @@ def _known(store: Store, hashes: list[str]) -> dict[str, str]:
 def _read_metadata(path: Path) -> list[dict[str, str | None]]:
     import polars as pl
 
-    try:
+    with frames.explained(path):
         frame = pl.read_csv(path, infer_schema=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise BadInputError(f"cannot read the metadata '{path}': {error}") from None
     if not {"file", "sha256"} & set(frame.columns):
         raise BadInputError(
             f"{path.name}: needs a column 'file' or 'sha256'; it has {', '.join(frame.columns)}"

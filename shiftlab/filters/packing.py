@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from shiftlab import frames
 from shiftlab.errors import BadInputError
 from shiftlab.filters.duplicates import weight_hash
 from shiftlab.filters.quality import layer_quality
@@ -227,10 +228,8 @@ def read_packed(path: Path) -> list[PackedModel]:
     """The models of a sketch file. Raises BadInputError when columns are missing or a list has a wrong length."""
     import polars as pl
 
-    try:
+    with frames.explained(path):
         frame = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise BadInputError(f"{path}: no readable Parquet file ({error})") from None
     wanted = {"model", "position", *layer_schema(), *model_schema()} - {"model"}
     missing = sorted(wanted - set(frame.columns) - {"name"})
     if missing or "model" not in frame.columns:

@@ -124,7 +124,8 @@ def group_layers(
     left and for SQL that is not one expression.
     """
     rows = safe_sql.narrowed(queries.sql("sketched_layers"), where)
-    text = f"select * from (select cast((\n{by}\n) as varchar) as grp, * from (\n{rows}\n)) where grp is not null"
+    label = safe_sql.expression(by)
+    text = f"select * from (select cast((\n{label}\n) as varchar) as grp, * from (\n{rows}\n)) where grp is not null"
     frame = safe_sql.query(store, text, {"kernel": kernel, "kind": kind}).pl()
     if frame.is_empty():
         raise BadInputError(

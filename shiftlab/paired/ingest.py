@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shiftlab import queries
+from shiftlab import frames, queries
 from shiftlab.catalog import Run, Store
 from shiftlab.errors import BadInputError
 from shiftlab.names import nearest, require_dataset
@@ -121,12 +121,10 @@ def read_table(path: Path) -> pl.DataFrame:
     suffix = path.suffix.lower()
     if suffix not in (".parquet", ".csv", ".tsv"):
         raise BadInputError(f"{path.name}: tables come as .csv, .tsv or .parquet")
-    try:
+    with frames.explained(path):
         if suffix == ".parquet":
             return pl.read_parquet(path)
         return pl.read_csv(path, separator="\t" if suffix == ".tsv" else ",", infer_schema=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise BadInputError(f"{path.name} cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def _rows(path: Path, column: str, prob: str | None) -> pl.DataFrame:
@@ -142,10 +140,11 @@ def _rows(path: Path, column: str, prob: str | None) -> pl.DataFrame:
     probability = pl.lit(None, pl.Float64)
     if prob is not None and prob in table.columns:
         probability = pl.col(prob).cast(pl.Float64, strict=False)
-    rows = table.with_row_index("row").select(
-        "row", item=pl.col(ids).cast(pl.String), value=pl.col(column).cast(pl.String), prob=probability,
-        given=pl.col(prob).is_not_null() if prob in table.columns else pl.lit(False),
-    )  # fmt: skip
+    with frames.explained(path):
+        rows = table.select(
+            item=pl.col(ids).cast(pl.String), value=pl.col(column).cast(pl.String), prob=probability,
+            given=pl.col(prob).is_not_null() if prob in table.columns else pl.lit(False),
+        ).with_row_index("row")  # fmt: skip
     bad = rows.filter(pl.col("given") & ~pl.col("prob").is_between(0, 1).fill_null(False))
     if len(bad):
         raise BadInputError(f"{path.name}, row {bad['row'][0] + 2}: prob is no number between 0 and 1")

@@ -61,6 +61,18 @@ SCHEMAS: dict[Kind, pa.Schema] = {
 }
 
 
+_UNFIT = (pa.ArrowException, UnicodeEncodeError, OverflowError, TypeError, ValueError)
+_EXPECTED = {pa.string(): "a text", pa.int32(): "a whole number", pa.float64(): "a number"}
+
+
+def _fits(value: Any, kind: pa.DataType) -> bool:
+    try:
+        pa.array([value], type=kind)
+    except _UNFIT:
+        return False
+    return True
+
+
 @dataclass
 class Problem:
     """One record that was flagged (kept) or skipped."""
@@ -113,11 +125,33 @@ class Rows:
         schema = SCHEMAS[self.kind]
         if self.kind == "object":
             rows = [row for row in rows if self._object_is_usable(row)]
+        if self.kind == "image":
+            rows = [row for row in rows if self._image_is_usable(row)]
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
         return pa.table(
-            [pa.array(values, type=kind) for values, kind in zip(columns, schema.types, strict=True)],
+            [self._column(field, values, rows) for values, field in zip(columns, schema, strict=True)],
             schema=schema,
         )
+
+    def _column(self, field: pa.Field, values: tuple[Any, ...], rows: list[tuple[Any, ...]]) -> pa.Array:
+        """The values of one field; what does not fit its type is refused with the record that holds it."""
+        try:
+            return pa.array(values, type=field.type)
+        except _UNFIT:
+            at = next(i for i, value in enumerate(values) if not _fits(value, field.type))
+        raise BadInputError(
+            f"{self.problems.source.name}: {self.kind} of image {rows[at][0]}: field '{field.name}' is "
+            f"{str(values[at])[:80]!r}; expected {_EXPECTED.get(field.type, 'texts')}"
+        )
+
+    def _image_is_usable(self, row: tuple[Any, ...]) -> bool:
+        for side, value in zip(("width", "height"), row[2:4], strict=True):
+            if value is not None and not (type(value) is int and 1 <= value < 1 << 31):
+                self.problems.bad(
+                    "bad size", f"image {row[1]}", f"field '{side}' is {value!r}", "give a number of pixels"
+                )
+                return False
+        return True
 
     def _object_is_usable(self, row: tuple[Any, ...]) -> bool:
         image, ident, name, _, *box = row[:8]

@@ -18,7 +18,7 @@ def read(path: Path, problems: Problems) -> Batches:
     The file is read three times, since its lists come in any order and `annotations` does not fit in memory.
     An image is called by the stem of its file name, as in ``COCO_train2014_000000057870``.
     """
-    categories = {one["id"]: one for one in _section(path, "categories", ("id", "name"))}
+    categories = {str(one["id"]): one for one in _section(path, "categories", ("id", "name"))}
     if not categories:
         raise BadInputError(f"{path.name} has no list 'categories'; expected {WHAT}")
     images, objects = Rows("image", problems), Rows("object", problems)
@@ -41,8 +41,8 @@ def _section(path: Path, name: str, fields: tuple[str, ...]) -> Any:
         yield one
 
 
-def _add_object(objects: Rows, one: dict[str, Any], categories: dict[Any, dict[str, Any]]) -> None:
-    image, ident, category = str(one["image_id"]), str(one["id"]), categories.get(one["category_id"])
+def _add_object(objects: Rows, one: dict[str, Any], categories: dict[str, dict[str, Any]]) -> None:
+    image, ident, category = str(one["image_id"]), str(one["id"]), categories.get(str(one["category_id"]))
     if category is None:
         objects.problems.bad(
             "unlisted category",

@@ -167,6 +167,8 @@ def vectors(frame: pl.DataFrame, keys: Sequence[str], name: str, source: str) ->
 def _matrix(frame: pl.DataFrame, key: str, source: str) -> Any:
     import polars as pl
 
+    if frame.is_empty():
+        raise BadInputError(f"{source} holds no step")
     kind = frame.schema[key]
     column = frame[key]
     if column.null_count():
@@ -228,9 +230,22 @@ def strict_json(text: str, source: str) -> Any:
         if deepest > _MAX_NESTING:
             raise BadInputError(f"{source} nests deeper than {_MAX_NESTING} levels")
     try:
-        return json.loads(text, object_pairs_hook=once, parse_constant=no_constant)
+        content = json.loads(text, object_pairs_hook=once, parse_constant=no_constant)
+        if "\\u" in text:  # an escape may name half a character, which is no text that can be stored
+            json.dumps(content, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise BadInputError(f"{source} line {error.lineno}: not JSON ({error.msg})") from None
+    except ValueError as error:  # also a number of thousands of digits
+        raise BadInputError(f"{source}: {error}") from None
+    return content
+
+
+def plain_text(file: Path) -> str:
+    """The text of a small file; BadInputError where it is no UTF-8 or cannot be read."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(f"cannot read {file.name} as UTF-8 text: {error}") from error
 
 
 def inside(root: Path, file: Path) -> Path:

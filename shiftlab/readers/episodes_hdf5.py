@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _FILTERS = {1, 2, 3, 4, 5, 6, 32000}  # deflate, shuffle, fletcher32, szip, nbit, scaleoffset, lzf: built in
 _MOST_MEMBERS = 1_000_000
+# What h5py raises where the bytes of a group, a type or a dataset do not fit together.
+_DAMAGED = (OSError, KeyError, RuntimeError, ValueError, TypeError, OverflowError)
 
 
 @contextmanager
@@ -35,8 +37,11 @@ def opened(path: Path) -> Iterator[h5py.File]:
         file = h5py.File(path, "r")
     except OSError as error:
         raise BadInputError(f"'{path.name}' is not an HDF5 file that can be read: {error}") from error
-    with file:
-        yield file
+    try:
+        with file:
+            yield file
+    except _DAMAGED as error:
+        raise BadInputError(f"'{path.name}' is a damaged HDF5 file: {error}") from error
 
 
 def member(group: h5py.Group, name: str) -> Any:

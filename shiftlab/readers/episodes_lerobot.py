@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shiftlab import frames
 from shiftlab.errors import BadInputError
 from shiftlab.readers.episodes_data import (
     MAX_BYTES,
@@ -15,6 +16,7 @@ from shiftlab.readers.episodes_data import (
     chosen,
     finished,
     inside,
+    plain_text,
     strict_json,
     vectors,
     within_size,
@@ -69,7 +71,7 @@ def _info(path: Path) -> dict[str, Any]:
     file = inside(path, path / "meta" / "info.json")
     if not file.is_file():
         raise BadInputError(f"'{path.name}' has no meta/info.json: name the folder of a LeRobot dataset")
-    info = strict_json(file.read_text(encoding="utf-8"), "meta/info.json")
+    info = strict_json(plain_text(file), "meta/info.json")
     if not isinstance(info, dict):
         raise BadInputError("meta/info.json must hold an object")
     version = info.get("codebase_version")
@@ -98,10 +100,8 @@ def _data_files(path: Path, template: str) -> list[Path]:
 def _schema(file: Path) -> dict[str, pl.DataType]:
     import polars as pl
 
-    try:
+    with frames.explained(file):
         return dict(pl.read_parquet_schema(file))
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise BadInputError(f"cannot read {file.name}: {' '.join(str(error).split())[:200]}") from error
 
 
 def _steps(
@@ -124,7 +124,7 @@ def _steps(
     try:
         within_size(int(scan.select(pl.len()).collect().item()), width, path.name, max_bytes)
         frame = scan.select("episode_index", "frame_index", *extra, *keys, "src_file").collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise BadInputError(_why(files, [*keys, "episode_index", "frame_index"], error)) from error
     root = str(path)
     return frame.with_columns(
@@ -168,12 +168,12 @@ def _tasks(path: Path, problems: list[Problem]) -> dict[int, str]:
     lines, table = path / "meta" / "tasks.jsonl", path / "meta" / "tasks.parquet"
     if lines.is_file():
         rows = _jsonl(inside(path, lines))
-        return {
-            int(row["task_index"]): str(row["task"]) for row in rows if "task" in row and "task_index" in row
-        }
+        told = [row for row in rows if "task" in row and "task_index" in row]
+        _whole_numbers(told, "task_index", lines.name)
+        return {row["task_index"]: str(row["task"]) for row in told}
     if table.is_file():
         frame = _metadata(inside(path, table))
-        text = [name for name, kind in frame.schema.items() if kind == pl.String]
+        text = [name for name, kind in frame.schema.items() if kind == pl.String and name != "task_index"]
         if text and "task_index" in frame.columns:
             named = _as_numbers(frame, table, "task_index").select("task_index", text[0]).drop_nulls()
             return {int(at): str(task) for at, task in named.rows()}
@@ -183,7 +183,7 @@ def _tasks(path: Path, problems: list[Problem]) -> dict[int, str]:
 
 def _jsonl(file: Path) -> list[dict[str, Any]]:
     rows = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(plain_text(file).splitlines(), start=1):
         if line.strip():
             row = strict_json(line, f"{file.name} line {number}")
             if not isinstance(row, dict):
@@ -198,10 +198,10 @@ def _episodes(path: Path, problems: list[Problem]) -> pl.DataFrame | None:
     lines = path / "meta" / "episodes.jsonl"
     schema = {"episode_index": pl.Int64, "length": pl.Int64, "stated_task": pl.String}
     if lines.is_file():
-        rows = [
-            (row.get("episode_index"), row.get("length"), "; ".join(map(str, row.get("tasks") or [])) or None)
-            for row in _jsonl(inside(path, lines))
-        ]
+        stated = _jsonl(inside(path, lines))
+        _whole_numbers(stated, "episode_index", lines.name)
+        _whole_numbers([row for row in stated if row.get("length") is not None], "length", lines.name)
+        rows = [(row["episode_index"], row.get("length"), _task_texts(row.get("tasks"))) for row in stated]
         return pl.DataFrame(rows, schema=schema, orient="row").unique("episode_index", maintain_order=True)
     files = sorted((path / "meta" / "episodes").glob("**/*.parquet"))
     if not files:
@@ -222,6 +222,17 @@ def _episodes(path: Path, problems: list[Problem]) -> pl.DataFrame | None:
         "length",
         stated_task=pl.col("tasks").list.join("; "),
     ).unique("episode_index", maintain_order=True)
+
+
+def _whole_numbers(rows: list[dict[str, Any]], key: str, source: str) -> None:
+    for row in rows:
+        value = row.get(key)
+        if type(value) is not int or abs(value) >= 1 << 63:
+            raise BadInputError(f"{source}: {key} is {str(value)[:40]!r}; expected a whole number")
+
+
+def _task_texts(tasks: Any) -> str | None:
+    return "; ".join(map(str, tasks if isinstance(tasks, list) else [tasks])) if tasks else None
 
 
 def _joined(
@@ -271,10 +282,8 @@ def _number(value: Any) -> float | None:
 def _metadata(file: Path, columns: list[str] | None = None) -> pl.DataFrame:
     import polars as pl
 
-    try:
+    with frames.explained(file):
         return pl.read_parquet(file, columns=columns)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise BadInputError(f"cannot read {file.name}: {' '.join(str(error).split())[:200]}") from error
 
 
 def _as_numbers(frame: pl.DataFrame, file: Path, *names: str) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from shiftlab import frames
 from shiftlab.errors import BadInputError
 from shiftlab.readers import episodes_hdf5 as hdf5
 from shiftlab.readers.episodes_data import (
@@ -17,6 +18,7 @@ from shiftlab.readers.episodes_data import (
     chosen,
     finished,
     inside,
+    plain_text,
     same_widths,
     stacked,
     strict_json,
@@ -43,7 +45,7 @@ def read(
     the last is left out. Raises BadInputError naming the episode and the leaf at fault.
     """
     folder = _folder(path)
-    meta = strict_json(inside(folder, folder / "metadata.json").read_text(encoding="utf-8"), "metadata.json")
+    meta = strict_json(plain_text(inside(folder, folder / "metadata.json")), "metadata.json")
     if not isinstance(meta, dict):
         raise BadInputError("metadata.json must hold an object")
     problems: list[Problem] = []
@@ -134,12 +136,8 @@ def _from_arrow(folder: Path, max_bytes: int) -> tuple[list[str], list[dict[str,
         files = [inside(folder, file) for file in sorted(place.glob("*.parquet"))]
         if not files:
             raise BadInputError(f"episode folder {place.name} holds no Parquet file")
-        try:
+        with frames.explained(place):
             frame = pl.read_parquet(files)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise BadInputError(
-                f"cannot read episode {place.name}: {' '.join(str(error).split())[:200]}"
-            ) from error
         within_size(len(frame), 1, f"episode {place.name}", max_bytes)
         episodes.append(
             {

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shiftlab import frames
 from shiftlab.errors import BadInputError
 from shiftlab.readers.episodes_data import (
     MAX_BYTES,
@@ -77,29 +78,23 @@ def _schema(path: Path) -> dict[str, pl.DataType]:
 
     if path.suffix.lower() not in (".parquet", *_SEPARATOR):
         raise BadInputError(f"cannot tell what '{path.name}' is: give .parquet, .csv or .tsv")
-    try:
+    with frames.explained(path):
         if path.suffix.lower() == ".parquet":
             return dict(pl.read_parquet_schema(path))
         separator = _SEPARATOR[path.suffix.lower()]
         return dict(pl.scan_csv(path, separator=separator, infer_schema_length=None).collect_schema())
-    except pl.exceptions.NoDataError as error:
-        raise BadInputError(f"{path.name} is empty; expected a header and rows") from error
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise BadInputError(f"cannot read {path.name}: {' '.join(str(error).split())[:300]}") from error
 
 
 def _load(path: Path, max_bytes: int, width: int) -> pl.DataFrame:
     import polars as pl
 
-    try:
+    with frames.explained(path):
         if path.suffix.lower() == ".parquet":
             rows = int(pl.scan_parquet(path).select(pl.len()).collect().item())
             within_size(rows, width, path.name, max_bytes)
             return pl.read_parquet(path)
         within_size(path.stat().st_size // 4, 1, path.name, max_bytes)
         return pl.read_csv(path, separator=_SEPARATOR[path.suffix.lower()], infer_schema_length=None)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise BadInputError(f"cannot read {path.name}: {' '.join(str(error).split())[:300]}") from error
 
 
 def _keys(schema: dict[str, pl.DataType], wanted: Sequence[str] | None, name: str, source: str) -> list[str]:
@@ -115,6 +110,8 @@ def _whole_numbers(frame: pl.DataFrame, name: str, source: str) -> pl.Series:
     import polars as pl
 
     column = frame[name]
+    if not (column.dtype.is_numeric() or column.dtype in (pl.String, pl.Boolean)):
+        raise BadInputError(f"{source}: column '{name}' holds {column.dtype}, not whole numbers")
     numbers = column.cast(pl.Int64, strict=False)
     if column.dtype.is_float():
         numbers = pl.select(pl.when(column == column.round()).then(numbers)).to_series().alias(name)
@@ -137,6 +134,9 @@ def _episodes(frame: pl.DataFrame, path: Path, problems: list[Problem]) -> pl.Da
             Problem(f"{name} differs within an episode", f"episode {episode}", "the first is used")
             for episode in several.filter(pl.col(name) > 1)["episode_index"].sort()
         ]
+    kind = frame.schema.get("success", pl.Boolean())
+    if not (kind.is_numeric() or kind == pl.Boolean or frame["success"].is_null().all()):
+        raise BadInputError(f"{path.name}: column 'success' holds {kind}, not true and false, or 0 and 1")
     how = [
         pl.col(name).cast(pl.Boolean, strict=False).any()
         if name == "success"

@@ -40,6 +40,10 @@ def _add_object(objects: Rows, relations: Rows, path: Path, image_id: str, objec
         )
     # GQA's page shows a dict of relations; the files hold lists.
     links = list(links.values()) if isinstance(links, dict) else links
+    if not isinstance(links, list):
+        raise BadInputError(
+            f"{path.name}: image {image_id}, object {object_id}: 'relations' must be a list of relations"
+        )
     box = (one.get("x"), one.get("y"), one.get("w"), one.get("h"))
     if None in box:
         side = "xywh"[box.index(None)]
@@ -66,7 +70,7 @@ def _stripped(name: Any) -> Any:
 
 
 def _pixels(value: Any, path: Path, image_id: str, side: str) -> int:
-    if type(value) not in (int, float) or value <= 0:
+    if type(value) not in (int, float) or not 1 <= value < 1 << 31:
         raise BadInputError(
             f"{path.name}: image {image_id}: '{side}' is {value!r}; expected a number of pixels"
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from shiftlab import frames
 from shiftlab.errors import BadInputError
 from shiftlab.readers.annotations import SCHEMAS, Batches, Problems
 
@@ -18,6 +19,8 @@ COLUMNS = (
     "object_id", "x", "y", "w", "h", "width", "height", "file",
 )  # fmt: skip
 _BOX = ("x", "y", "w", "h")
+_PIXELS = ("width", "height")
+_ROW = "row of the file"  # our own column: a table may well have one called row
 
 
 def read(path: Path, problems: Problems) -> Batches:
@@ -38,7 +41,7 @@ def read(path: Path, problems: Problems) -> Batches:
             f"{path.name} has no column '{missing[0]}'; it has {', '.join(frame.columns)}: rename the column "
             "(needed: image_id, object; optional: attribute, attribute_type, x, y, w, h, width, height, split)"
         )
-    frame = frame.with_row_index("row").with_columns(
+    frame = frame.with_row_index(_ROW).with_columns(
         pl.col("image_id").cast(pl.String).str.strip_chars(),
         pl.col("object").cast(pl.String).str.strip_chars(),
     )
@@ -50,19 +53,13 @@ def read(path: Path, problems: Problems) -> Batches:
 def _load(path: Path) -> pl.DataFrame:
     import polars as pl
 
-    try:
+    with frames.explained(path):
         if path.suffix.lower() == ".parquet":
             frame = pl.read_parquet(path)
         else:
             separator = "\t" if path.suffix.lower() == ".tsv" else ","
             # Ids stay text: 007 is not 7.
             frame = pl.read_csv(path, separator=separator, infer_schema=False, encoding="utf8")
-    except pl.exceptions.NoDataError as error:
-        raise BadInputError(f"{path.name} is empty; expected a header and rows") from error
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise BadInputError(
-            f"cannot read the table {path.name}: {' '.join(str(error).split())[:300]}"
-        ) from error
     if frame.is_empty():
         raise BadInputError(f"{path.name} has no rows")
     for name, kind in frame.schema.items():
@@ -78,22 +75,25 @@ def _usable(frame: pl.DataFrame, problems: Problems) -> pl.DataFrame:
     import polars as pl
 
     no_id = frame.filter(pl.col("image_id").is_null() | (pl.col("image_id") == ""))
-    for row in no_id["row"].head(1000):
+    for row in no_id[_ROW].head(1000):
         problems.bad("no image_id", f"row {row + 2}", "column 'image_id' is empty", "name the image")
-    frame = frame.join(no_id, on="row", how="anti", maintain_order="left")
-    for name in ("width", "height", *_BOX):
+    frame = frame.join(no_id, on=_ROW, how="anti", maintain_order="left")
+    for name in (*_PIXELS, *_BOX):
         if name not in frame.columns:
             continue
         number = pl.col(name).cast(pl.Float64, strict=False)
         text = pl.col(name).cast(pl.String)
-        broken = frame.filter(
-            (number.is_null() & text.is_not_null() & (text != "")) | number.is_nan() | number.is_infinite()
-        )
-        for row, value in broken.select("row", name).head(1000).rows():
+        odd = (number.is_null() & text.is_not_null() & (text != "")) | ~number.is_finite()
+        if name in _PIXELS:
+            odd |= ~number.is_between(1, (1 << 31) - 1) | (number != number.round())
+        broken = frame.filter(odd)
+        for row, value in broken.select(_ROW, name).head(1000).rows():
             problems.bad(
                 "bad number", f"row {row + 2}", f"column '{name}' is {value!r}", "give a number of pixels"
             )
-        frame = frame.join(broken, on="row", how="anti", maintain_order="left").with_columns(number)
+        frame = frame.join(broken, on=_ROW, how="anti", maintain_order="left").with_columns(number)
+    if frame.is_empty():
+        raise BadInputError(f"{problems.source.name} has no row that can be used")
     present = [name for name in _BOX if name in frame.columns]
     if present and len(present) < 4:
         raise BadInputError(f"{problems.source.name} has column {present[0]} but not all of x, y, w, h")
@@ -103,7 +103,7 @@ def _usable(frame: pl.DataFrame, problems: Problems) -> pl.DataFrame:
 def _images(frame: pl.DataFrame, problems: Problems) -> pa.Table:
     import polars as pl
 
-    others = [name for name in frame.columns if name not in (*COLUMNS, "row")]
+    others = [name for name in frame.columns if name not in (*COLUMNS, _ROW)]
     grouped = frame.group_by("image_id", maintain_order=True)
     several = grouped.agg(pl.col(others).drop_nulls().n_unique()) if others else None
     labels = [name for name in others if several is not None and several[name].max() <= 1]  # type: ignore[operator]

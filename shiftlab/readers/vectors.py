@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from shiftlab import frames
 from shiftlab.errors import BadInputError
 from shiftlab.readers.weights_record import checked_archive
 
@@ -89,16 +90,12 @@ def _ids_of_file(ids: str) -> np.ndarray:
         raise BadInputError(f"there is no file '{path}' of ids")
     if path.suffix.lower() == ".npy":
         return _as_text(np.asarray(_load_array(path)), path)
-    try:
+    with frames.explained(path):
         frame = (
             pl.read_parquet(path)
             if path.suffix.lower() == ".parquet"
             else pl.read_csv(path, infer_schema=False)
         )
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise BadInputError(
-            f"cannot read the ids of {path.name}: {' '.join(str(error).split())[:300]}"
-        ) from error
     return _text_column(frame, _id_column(frame, column or None, path), path)
 
 
@@ -108,6 +105,8 @@ def _npz(path: Path, ids: str | None, dims: tuple[int, ...]) -> VectorFile:
     try:
         with archive:
             arrays = {name: archive[name] for name in archive.files}
+            if any(not isinstance(array, np.ndarray) for array in arrays.values()):
+                raise ValueError("an entry is no array")
     except _NO_ARRAY as error:
         raise BadInputError(f"{path.name} is no archive of plain arrays: {error}") from error
     named = ids or next((name for name in ID_NAMES if name in arrays), None)
@@ -127,10 +126,8 @@ def _npz(path: Path, ids: str | None, dims: tuple[int, ...]) -> VectorFile:
 def _parquet(path: Path, ids: str | None, _dims: tuple[int, ...]) -> VectorFile:
     import polars as pl
 
-    try:
+    with frames.explained(path):
         frame = pl.read_parquet(path)
-    except pl.exceptions.PolarsError as error:
-        raise BadInputError(f"cannot read {path.name}: {' '.join(str(error).split())[:300]}") from error
     id_column = _id_column(frame, ids, path)
     rest = frame.drop(id_column)
     nested = [name for name, dtype in rest.schema.items() if isinstance(dtype, pl.List | pl.Array)]
@@ -149,6 +146,8 @@ def _nested(column: pl.Series, path: Path) -> np.ndarray:
         )
     if isinstance(column.dtype, pl.List):
         lengths = column.list.len()
+        if not len(lengths):
+            raise BadInputError(f"{path.name} has no rows")
         if lengths.n_unique() != 1:
             row = (lengths != lengths[0]).arg_max()
             raise BadInputError(
@@ -180,7 +179,8 @@ def _id_column(frame: pl.DataFrame, wanted: str | None, path: Path) -> str:
 def _text_column(frame: pl.DataFrame, name: str, path: Path) -> np.ndarray:
     import polars as pl
 
-    column = frame[name].cast(pl.String)
+    with frames.explained(path):
+        column = frame[name].cast(pl.String)
     if column.null_count():
         raise BadInputError(f"{path.name}: column '{name}' is empty in row {column.is_null().arg_max()}")
     return column.to_numpy()

@@ -107,13 +107,16 @@ def _add_object(one: Any, image_id: str, file: Path, objects: Rows) -> None:
         )
     ident = str(one["object_id"])
     names = one.get("names") or [one.get("name")]
+    given = one.get("attributes") or []
+    if not isinstance(names, list) or not isinstance(given, list):
+        raise BadInputError(
+            f"{file.name}: image {image_id}, object {ident}: 'names' and 'attributes' must be lists of texts"
+        )
     if len(names) > 1:
         objects.problems.flag(
             "several names", f"image {image_id}, object {ident}", ", ".join(map(str, names))
         )
-    attributes = dict.fromkeys(
-        _folded(a) for a in one.get("attributes") or [] if isinstance(a, str) and a.strip()
-    )
+    attributes = dict.fromkeys(_folded(a) for a in given if isinstance(a, str) and a.strip())
     box = (one.get("x"), one.get("y"), one.get("w"), one.get("h"))
     described = [{"name": a, "category": None} for a in attributes]
     objects.add(image_id, ident, _folded(names[0]), None, *box, False, described, file.name)

@@ -46,7 +46,7 @@ def read(path: Path) -> Iterator[LayerItem]:
             topology = Topology.parse(config if zipped else _stored_config(path, file))
             tensors = list(_tensors(path, file, topology, zipped))
             yield from keras_layers(path, tensors, topology)
-    except (OSError, RuntimeError, KeyError, UnicodeDecodeError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
         raise BadInputError(f"{path}: the HDF5 file cannot be read ({error}); truncated or damaged") from None
 
 

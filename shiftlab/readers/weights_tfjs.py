@@ -33,11 +33,12 @@ def read(path: Path) -> Iterator[LayerItem]:
     that lie outside the folder of `path`.
     """
     content = _manifest(path)
-    groups = content if isinstance(content, list) else content.get("weightsManifest")
-    if not isinstance(groups, list):
-        raise BadInputError(f"{path}: no TF.js model: field 'weightsManifest' is missing")
+    groups = _groups(path, content)
     topology = content.get("modelTopology") if isinstance(content, dict) else None
-    config, aliases = _topology(topology)
+    try:
+        config, aliases = _topology(topology)
+    except (TypeError, KeyError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        raise BadInputError(f"{path}: 'modelTopology' describes no model ({error})") from None
     tensors = [tensor for group in groups for tensor in _group_tensors(path, group, aliases)]
     yield from keras_layers(path, tensors, config)
 
@@ -45,8 +46,7 @@ def read(path: Path) -> Iterator[LayerItem]:
 def files(path: Path) -> list[Path]:
     """The shards that a manifest names, each inside the folder of the manifest."""
     content = _manifest(path)
-    groups = content if isinstance(content, list) else content.get("weightsManifest", [])
-    return [_shard(path, name) for group in groups for name in group["paths"]]
+    return [_shard(path, name) for group in _groups(path, content) for name in group["paths"]]
 
 
 def _manifest(path: Path) -> Any:
@@ -54,16 +54,33 @@ def _manifest(path: Path) -> Any:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise BadInputError(f"{path}: no valid JSON ({error})") from None
-    groups = content if isinstance(content, list) else content.get("weightsManifest") if content else None
-    for group in groups if isinstance(groups, list) else []:
-        if not isinstance(group, dict) or not {"paths", "weights"} <= group.keys():
-            raise BadInputError(f"{path}: a group of the weights manifest lacks 'paths' or 'weights'")
     return content
+
+
+def _groups(path: Path, content: Any) -> list[dict[str, Any]]:
+    """The groups of the weights manifest: of a whole model, or a manifest by itself."""
+    groups = content.get("weightsManifest") if isinstance(content, dict) else content
+    if not isinstance(groups, list):
+        raise BadInputError(f"{path}: no TF.js model: field 'weightsManifest' is missing")
+    for group in groups:
+        if not isinstance(group, dict) or not all(
+            isinstance(group.get(k), list) for k in ("paths", "weights")
+        ):
+            raise BadInputError(
+                f"{path}: a group of the weights manifest lacks its list 'paths' or 'weights'"
+            )
+    return groups
 
 
 def _shard(path: Path, name: Any) -> Path:
     folder = path.parent.resolve()
-    target = (folder / str(name)).resolve()
+    try:
+        target = (folder / str(name)).resolve()
+        target.is_file()
+    except (ValueError, OSError):
+        raise BadInputError(
+            f"{path}: the shard {str(name)[:80]!r} has no name that a file can have"
+        ) from None
     if not target.is_relative_to(folder):
         raise BadInputError(f"{path}: the shard {name!r} lies outside the model's folder; refused")
     if not target.is_file():
@@ -81,10 +98,10 @@ def _group_tensors(path: Path, group: dict[str, Any], aliases: dict[str, str]) -
     for weight in group["weights"]:
         try:
             name, shape, dtype = str(weight["name"]), tuple(map(int, weight["shape"])), weight["dtype"]
-        except (TypeError, KeyError, ValueError):
+            packing = weight.get("quantization") or {}
+            stored = str(packing.get("dtype", dtype))
+        except (TypeError, KeyError, ValueError, AttributeError, OverflowError):
             raise BadInputError(f"{path}: a weight of the manifest lacks name, shape or dtype") from None
-        packing = weight.get("quantization") or {}
-        stored = packing.get("dtype", dtype)
         if stored not in _DTYPES:
             raise BadInputError(f"{path}: tensor {name!r} has the dtype {stored!r}, which is not supported")
         size = check_shape(path, name, shape, 8) * np.dtype(_DTYPES[stored]).itemsize

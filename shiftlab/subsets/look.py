@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shiftlab import notebook, queries, safe_sql
+from shiftlab import frames, notebook, queries, safe_sql
 from shiftlab.catalog import Store
 from shiftlab.errors import BadInputError, NotFoundError
 from shiftlab.names import nearest, require_dataset, require_subset
@@ -111,7 +111,8 @@ def read_names(path: str | Path) -> tuple[str, ...]:
     if lines and "subset" in lines[0].split(","):
         import polars as pl
 
-        return tuple(pl.read_csv(path, infer_schema=False)["subset"].drop_nulls())
+        with frames.explained(path):
+            return tuple(pl.read_csv(path, infer_schema=False)["subset"].drop_nulls())
     names = tuple(line.strip() for line in lines if line.strip())
     for number, name in enumerate(names, 1):
         if not (name.endswith(")") and "(" in name[1:]):

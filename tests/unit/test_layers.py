@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "shiftlab"
-GROUND = {"errors", "resources", "queries", "catalog", "names", "notebook", "sources"}
+GROUND = {"errors", "frames", "resources", "queries", "catalog", "names", "notebook", "sources"}
 # What the modules of a room may import from ShiftLab, besides their own room.
 MAY_IMPORT = {
     "measures": set(),
     "notebook": set(),
-    "readers": {"errors"},
+    "frames": {"errors"},
+    "readers": {"errors", "frames"},
     "catalog": {"errors", "resources"},
     "queries": {"errors", "resources"},
     "names": {"errors", "catalog"},
@@ -23,6 +24,7 @@ MAY_IMPORT = {
     "pictures": GROUND | {"readers"},
     "safe_sql": GROUND,
     "integrity": GROUND,
+    "backup": GROUND,
     "parallel": {"errors"},
     "subsets": GROUND | {"readers", "safe_sql", "vectors", "parallel"},
     "shift": GROUND | {"measures", "signals", "vectors", "safe_sql", "parallel"},

@@ -119,7 +119,7 @@ def test_the_same_file_twice_does_nothing(filled: sl.Catalog, tmp_path: Path) ->
         ("item,label,prob\ni00,a,x\n", "row 2: prob"),
         ("item,label\ni00,\n", "'label' is empty"),
         ("item,label\n,a\n", "row 2: item is empty"),
-        ("", "cannot be read"),
+        ("", "is empty; expected a header"),
     ],
 )
 def test_bad_tables_are_refused(filled: sl.Catalog, tmp_path: Path, text: str, told: str) -> None:

@@ -94,6 +94,10 @@ def test_values_are_bound(catalog: sl.Catalog) -> None:
 
 
 def test_a_predicate_cannot_leave_its_place(catalog: sl.Catalog) -> None:
-    narrowed = safe_sql.narrowed("from subsets", "true) ; drop table item ; select (1")
-    with pytest.raises(BadInputError):
-        safe_sql.query(catalog.store, narrowed)
+    for predicate in (
+        "true) ; drop table item ; select (1",
+        "true) limit (1",
+        "true) union all (from subsets",
+    ):
+        with pytest.raises(BadInputError, match="not one SQL expression"):
+            safe_sql.query(catalog.store, safe_sql.narrowed("from subsets", predicate))

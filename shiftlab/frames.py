@@ -1,0 +1,25 @@
+"""Tables out of CSV, TSV and Parquet: whatever polars says of a file becomes an error that names it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shiftlab.errors import BadInputError
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Within, polars reads or casts what is in `path`; its refusals, and the panics of its Parquet parser, which
+    are no Exceptions, come out as `BadInputError`."""
+    import polars as pl
+
+    try:
+        yield
+    except pl.exceptions.NoDataError as error:
+        raise BadInputError(f"{path.name} is empty; expected a header and rows") from error
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise BadInputError(f"cannot read {path.name}: {' '.join(str(error).split())[:300]}") from error
+    except pl.exceptions.PanicException as error:
+        raise BadInputError(f"cannot read {path.name}: the file is damaged; write or copy it anew") from error
