@@ -252,7 +252,10 @@ def selection(settings: Settings, selection: str, dataset: str | None, members: 
 @common
 @click.argument("selection")
 @click.option(
-    "--to", type=click.Choice(["lerobot", "robomimic", "minari", "weights", "parquet"]), required=True
+    "--to",
+    type=click.Choice(["lerobot", "robomimic", "minari", "weights", "dataset-weights", "parquet"]),
+    required=True,
+    help="weights: of episodes; dataset-weights: of all datasets with a selection of this name.",
 )
 @click.option("--dataset", help="Where several datasets have a selection of this name.")
 @click.option("--source", type=click.Path(), help="The robomimic file that a filter key goes into a copy of.")
@@ -269,6 +272,10 @@ def export(
     if target is None:
         raise BadInputError("say where to: -o FILE")
     store = settings.open().store
+    if to == writers.DATASET_WEIGHTS:
+        written = writers.export_dataset_weights(store, selection, target)
+        settings.say(f"wrote {written} and {written}.recipe.json")
+        return
     written = writers.export(
         store, package.load(store, selection, dataset), to, target, source=source, in_place=in_place
     )
@@ -300,6 +307,36 @@ def shift(settings: Settings, dataset: str, left: str, right: str, **options: ob
     settings.emit(pl.DataFrame([found], infer_schema_length=None))
 
 
+@episodes.command(
+    epilog="Example: shiftlab episodes generate --condition clean --condition 'policy .02' -o points.parquet"
+)
+@common
+@click.option(
+    "--condition", "conditions", multiple=True, help="Only this demonstrator; may be repeated. Default: all."
+)
+@click.option(
+    "--episodes", "n_episodes", type=int, default=50, show_default=True, help="Demonstrations each."
+)
+@click.option("--no-obstacle", is_flag=True, help="The negative control: nothing to go round.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def generate(
+    settings: Settings, conditions: tuple[str, ...], n_episodes: int, no_obstacle: bool, seed: int
+) -> None:
+    """Demonstrations of the point-mass world as a table that 'ingest episodes' reads, an operator a condition."""
+    from shiftlab.episodes import worlds
+    from shiftlab.episodes.validation import operators
+
+    chosen = operators(conditions or None)
+    settings.emit(
+        worlds.as_table(
+            {
+                name: worlds.point_mass(n_episodes, operator, seed=seed, obstacle=not no_obstacle)
+                for name, operator in chosen.items()
+            }
+        )
+    )
+
+
 @episodes.command(epilog="Example: shiftlab episodes validate --condition clean --condition 'system .02'")
 @common
 @click.option(
@@ -312,9 +349,10 @@ def shift(settings: Settings, dataset: str, left: str, right: str, **options: ob
     "--policies", "n_policies", type=int, default=3, show_default=True, help="Policies trained each."
 )
 @click.option("--training-steps", type=int, default=3000, show_default=True)
+@click.option("--no-obstacle", is_flag=True, help="The negative control: nothing to go round.")
 @click.option("--seed", type=int, default=0, show_default=True)
-def validate(settings: Settings, conditions: tuple[str, ...], **options: int) -> None:
+def validate(settings: Settings, conditions: tuple[str, ...], no_obstacle: bool, **options: int) -> None:
     """Check the scores against policies trained in a point-mass world with known answers."""
     from shiftlab.episodes.validation import validate as run
 
-    settings.emit(run(conditions=conditions or None, **options))  # type: ignore[arg-type]
+    settings.emit(run(conditions=conditions or None, obstacle=not no_obstacle, **options))  # type: ignore[arg-type]

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shiftlab.catalog import Store
-from shiftlab.episodes.curate import Selection
-from shiftlab.episodes.stored import read_steps, source_of
-from shiftlab.errors import BadInputError
+from shiftlab.episodes.curate import Selection, load
+from shiftlab.episodes.stored import read_steps, rows, source_of
+from shiftlab.errors import BadInputError, NotFoundError
 from shiftlab.readers import episodes_hdf5 as hdf5
 
 if TYPE_CHECKING:
     import polars as pl
 
+DATASET_WEIGHTS = "dataset-weights"
 FORMATS = ("lerobot", "robomimic", "minari", "weights", "parquet")
 _MAKES = {"lerobot": "lerobot", "robomimic": "robomimic", "minari": "minari"}
 
@@ -59,6 +60,27 @@ def export(
     else:
         output = _filter_key(selection, output, source, in_place)
     _text(Path(f"{output}.recipe.json"), json.dumps(recipe(selection), indent=1) + "\n")
+    return output
+
+
+def export_dataset_weights(store: Store, name: str, output: str | Path) -> Path:
+    """Write what each dataset that has a selection ``name`` is to weigh in training on all of them together.
+
+    CSV of dataset, n_kept, n_episodes, steps (kept, times their weight) and weight: its share of these steps, so that
+    every kept step counts by the weight of its episode; the weights add up to 1. The recipes stand in
+    ``<output>.recipe.json``. Raises NotFoundError where no dataset has such a selection.
+    """
+    table = rows(store, "dataset_weights", name=name)
+    if table.is_empty():
+        raise NotFoundError(
+            f"no selection of episodes is called '{name}': 'shiftlab episodes curate' makes one"
+        )
+    output = Path(output)
+    if not output.parent.is_dir():
+        raise BadInputError(f"there is no folder '{output.parent}' to write into")
+    recipes = [recipe(load(store, name, dataset)) for dataset in table["dataset"]]
+    _text(output, table.write_csv())
+    _text(Path(f"{output}.recipe.json"), json.dumps(recipes, indent=1) + "\n")
     return output
 
 

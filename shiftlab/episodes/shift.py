@@ -176,7 +176,9 @@ def compare_stored(
         dataset=None if by == "dataset" else dataset,
         seed=found["seed"],
     )
-    store_scores(store, run, [score_row(registry.get(measure), by, left, right, side, found)])
+    # Operators of one name in two datasets are not the same operators.
+    row = found | {"params": dict(found["params"]) | ({} if by == "dataset" else {"dataset": dataset})}
+    store_scores(store, run, [score_row(registry.get(measure), by, left, right, side, row)])
     return found | {"measure": measure, "by": by, "left": left, "right": right, "side": side}
 
 

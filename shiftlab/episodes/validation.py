@@ -11,6 +11,7 @@ from shiftlab.episodes.cloning import clone
 from shiftlab.episodes.groups import dataset_scores
 from shiftlab.episodes.scores import score
 from shiftlab.episodes.worlds import Operator, point_mass, success_rate
+from shiftlab.errors import BadInputError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,6 +29,14 @@ CONDITIONS: dict[str, Operator] = {
 }
 
 
+def operators(conditions: Sequence[str] | None = None) -> dict[str, Operator]:
+    """The demonstrators of these conditions, or of all; BadInputError lists them for a name that is none."""
+    for name in conditions or ():
+        if name not in CONDITIONS:
+            raise BadInputError(f"no condition is called '{name}'; there are {', '.join(CONDITIONS)}")
+    return {name: CONDITIONS[name] for name in conditions or CONDITIONS}
+
+
 def validate(
     *,
     conditions: Sequence[str] | None = None,
@@ -37,20 +46,22 @@ def validate(
     n_rollouts: int = 100,
     hidden: int = 200,
     training_steps: int = 3000,
+    obstacle: bool = True,
     seed: int = 0,
 ) -> pl.DataFrame:
     """One row per training condition: dataset scores in raw units, and success of cloned policies.
 
     Known answers: policy noise sigma gives action variance 2 (sigma / 0.04)^2 and no transition diversity;
-    system noise sigma gives transition diversity 2 sigma^2 and little action variance. Columns: condition,
+    system noise sigma gives transition diversity 2 sigma^2 and little action variance. Without an ``obstacle``, the
+    negative control, the kind of noise in training does not decide who succeeds. Columns: condition,
     n_episodes, steps, action_variance, action_variance_loo, transition_diversity, state_similarity,
     mutual_information, success_<test noise> (mean over policies), success_sd (between policies).
     """
     import polars as pl
 
     rows = []
-    for name in conditions or CONDITIONS:
-        data = point_mass(n_episodes, CONDITIONS[name], seed=seed)
+    for name, operator in operators(conditions).items():
+        data = point_mass(n_episodes, operator, seed=seed, obstacle=obstacle)
         scores = score(
             data.states,
             data.actions,
@@ -64,7 +75,10 @@ def validate(
         shown = dict(dataset_scores(scores, replicates=20).select("metric", "value").iter_rows())
         outcome = np.array(
             [
-                [success_rate(policy, system=noise, n_rollouts=n_rollouts, seed=turn) for noise in test_noise]
+                [
+                    success_rate(policy, system=noise, n_rollouts=n_rollouts, seed=turn, obstacle=obstacle)
+                    for noise in test_noise
+                ]
                 for turn in range(n_policies)
                 for policy in [
                     clone(data.states, data.actions, hidden=hidden, steps=training_steps, seed=seed + turn)

@@ -7,13 +7,17 @@ the recorded action.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shiftlab.errors import BadInputError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
@@ -130,6 +134,23 @@ def _joined(kept: list[tuple[Floats, Floats]]) -> Demonstrations:
         np.concatenate([np.arange(n) for n in length]),
         np.ones(len(kept), dtype=bool),
     )
+
+
+def as_table(worlds: Mapping[str, Demonstrations]) -> pl.DataFrame:
+    """The steps of several operators by name, as 'ingest episodes' reads them; episodes are numbered through."""
+    import polars as pl
+
+    parts, first = [], 0
+    for name, world in worlds.items():
+        columns = {
+            "episode_index": world.episode + first,
+            "frame_index": world.frame,
+            "observation.state": world.states,
+            "action": world.actions,
+        }
+        parts.append(pl.DataFrame(columns).with_columns(operator=pl.lit(name)))
+        first += len(world.success)
+    return pl.concat(parts)
 
 
 def success_rate(

@@ -174,6 +174,13 @@ select name, n_kept, n_dropped, recipe ->> '$.rule.keep' as keep, recipe ->> '$.
        recipe ->> '$.rule.where' as "where", recipe ->> '$.rule.weight_by' as weight_by, run_id
 from episode_selection where dataset = $dataset order by run_id desc, name;
 
+-- name: dataset_weights
+-- Every dataset with a selection of this name: its share of the steps that are kept in all of them, by their weight.
+select dataset, count(*) filter (m.kept) as n_kept, count(*) as n_episodes,
+       sum(e.length * m.weight) as steps, sum(e.length * m.weight) / sum(sum(e.length * m.weight)) over () as weight
+from episode_selection_member m join episode e using (dataset, episode_index)
+where m.name = $name group by dataset order by dataset;
+
 -- name: selection_members
 select m.episode_index, e.src_key, m.kept, m.weight, m.reason
 from episode_selection_member m join episode e using (dataset, episode_index)

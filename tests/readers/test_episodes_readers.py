@@ -148,6 +148,16 @@ def test_the_data_win_over_metadata_and_each_case_is_listed(tmp_path):
     assert len(data.steps) == sum(LENGTHS)
 
 
+@pytest.mark.parametrize(("maker", "file"), [(lerobot21, "tasks.jsonl"), (lerobot30, "tasks.parquet")])
+def test_missing_tasks_are_told_and_the_episodes_stay(tmp_path, maker, file):
+    root = maker(tmp_path / "d", steps_frame())
+    (root / "meta" / file).unlink()
+    data = read_episodes(root)
+    assert [p.problem for p in data.problems] == ["no list of tasks"]
+    assert data.episodes["length"].to_list() == list(LENGTHS)
+    assert data.episodes["task"].to_list() == ["task 0", "task 1", "task 0"]  # the episodes name theirs
+
+
 @pytest.mark.parametrize(
     ("template", "word"),
     [

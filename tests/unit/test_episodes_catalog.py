@@ -16,7 +16,7 @@ import shiftlab as sl
 from shiftlab import queries, resources, safe_sql
 from shiftlab.episodes import curate as curation
 from shiftlab.episodes.baselines import compare
-from shiftlab.episodes.export import export
+from shiftlab.episodes.export import export, export_dataset_weights
 from shiftlab.episodes.report import report
 from shiftlab.episodes.shift import _by_episode, compare_stored, episode_shift
 from shiftlab.episodes.state_map import state_map
@@ -430,6 +430,53 @@ def test_shift_between_operators_is_a_score_row(toy):
         compare_stored(toy.store, "toy", "operator", "x", "operator_b")
     with pytest.raises(BadInputError, match="did you mean"):
         compare_stored(toy.store, "toy", "operator", "operator_a", "operator_b", measure="mdm")
+
+
+def test_operators_of_one_name_in_two_datasets_keep_their_scores(tmp_path, source):
+    catalog = sl.open(tmp_path / "catalog")
+    for name in ("left", "right"):
+        catalog.ingest_episodes(source, name)
+        compare_stored(catalog.store, name, "operator", "operator_a", "operator_b", permutations=19)
+    compare_stored(
+        catalog.store, "right", "operator", "operator_a", "operator_b", permutations=19
+    )  # replaced
+    assert catalog.sql("select params ->> 'dataset' from score order by 1").rows() == [("left",), ("right",)]
+
+
+def test_datasets_weigh_what_is_kept_of_them(tmp_path, source):
+    catalog = sl.open(tmp_path / "catalog")
+    for name, keep in (("left", 6), ("right", 3)):
+        catalog.ingest_episodes(source, name)
+        catalog.curate_episodes(name, "mix", keep=keep, by="shortest")
+    written = export_dataset_weights(catalog.store, "mix", tmp_path / "mix.csv")
+    table = pl.read_csv(written)
+    lengths = catalog.sql(
+        "select length from episode where dataset = 'left' order by length, episode_index"
+    ).pl()
+    kept = [lengths["length"][:n].sum() for n in (6, 3)]
+    assert table["steps"].to_list() == pytest.approx(kept)
+    assert table["weight"].to_list() == pytest.approx([k / sum(kept) for k in kept])
+    assert [one["n_kept"] for one in json.loads((tmp_path / "mix.csv.recipe.json").read_text())] == [6, 3]
+    with pytest.raises(NotFoundError, match="'none'"):
+        export_dataset_weights(catalog.store, "none", tmp_path / "x.csv")
+
+
+def test_the_world_is_a_table_that_scores_tell_apart(cli, tmp_path):
+    file, catalog = tmp_path / "points.parquet", tmp_path / "c"
+    words = ("--condition", "clean", "--condition", "policy .02", "--episodes", "10", "--seed", "3")
+    done = cli("episodes", "generate", *words, "-o", file)
+    assert done.returncode == 0, done.stderr
+    assert cli("--catalog", catalog, "ingest", "episodes", file, "--dataset", "points").returncode == 0
+    ours = point_mass(10, Operator(policy=0.02), seed=3)
+    of_policy = (
+        sl.open(catalog).sql("from step where episode_index >= 10 order by episode_index, frame_index").pl()
+    )
+    assert np.array_equal(np.array(of_policy["action"].to_list(), "f4"), ours.actions.astype("f4"))
+    counted = sl.open(catalog).sql("select operator, count(*) from episode group by 1 order by 1").rows()
+    assert counted == [("clean", 10), ("policy .02", 10)]
+    done = cli("episodes", "generate", "--condition", "dirty")
+    assert done.returncode == 2
+    assert "there are clean, system .01" in done.stderr
 
 
 def test_commands(cli, source, tmp_path):
