@@ -64,7 +64,9 @@ class Plan:
         counted = told.agg(
             items=pl.len(), example=pl.col("reason").first(), kinds=pl.col("reason").n_unique()
         )
-        ordered = counted.sort(pl.col("part").is_null(), "part", "items", descending=[False, False, True])
+        ordered = counted.sort(
+            pl.col("part").is_null(), "part", "items", "alike", descending=[False, False, True, False]
+        )
         one = pl.col("kinds") == 1
         return ordered.select(
             "part",

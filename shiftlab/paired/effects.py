@@ -37,7 +37,7 @@ def compare_effects(
     known = np.isfinite(sides[0]) & np.isfinite(sides[1])
     a, b = (side[known] for side in sides)
     missing = int((~known).sum())
-    note = f"{missing:,} rows with an empty cell are left out" if missing else None
+    note = f"rows left out for an empty cell: {missing:,}" if missing else None
     found: dict[str, Any] = {"pearson": None, "spearman": None, "mean_abs_before": None, "mean_abs_after": None,
                              "ci_low": None, "ci_high": None, "p": None, "n": len(a), "note": note}  # fmt: skip
     try:

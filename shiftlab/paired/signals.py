@@ -54,9 +54,9 @@ def compare_signals(
     varies = spectra[0][1] & spectra[1][1]
     rows, stored = [], []
     for name, mine in groups_of(store, dataset, ids, by).items():
-        told = [f"{alone:,} items have one stage only"] if alone else []
+        told = [f"items with one stage only: {alone:,}"] if alone else []
         constant = int((mine & ~varies).sum())
-        told += [f"{constant:,} items have a constant signal and no spectrum"] if constant else []
+        told += [f"constant signals, without a spectrum: {constant:,}"] if constant else []
         row, found = _row(spectra, mine & varies, first, permutations, seed)
         note = "; ".join(filter(None, [row["note"], *told])) or None
         rows.append({"grp": name, **row, "note": note})

@@ -10,7 +10,7 @@ import numpy as np
 from shiftlab import queries
 from shiftlab.catalog import Run, Store
 from shiftlab.errors import BadInputError, NotFoundError
-from shiftlab.measures import decompose_shift
+from shiftlab.measures import ShiftParts, decompose_shift
 from shiftlab.measures.registry import get
 from shiftlab.names import nearest, require_subset
 from shiftlab.shift.inference import permutation_p
@@ -19,6 +19,7 @@ from shiftlab.shift.stored import score_row, store_scores
 if TYPE_CHECKING:
     import polars as pl
 
+FEWEST_DISTINCT = 30
 PARTS = ("covariate_tv", "label_tv", "concept_tv")
 _SAME_ITEMS = "no p: the same items stand on both sides, so that every changed label is a change"
 
@@ -56,13 +57,9 @@ def compare_concepts(
         _require(store, ref.dataset, ref.name, side, (cells, scheme))
     counts = _counts(*sides)
     found = decompose_shift(*counts)
-    shared = len(np.intersect1d(sides[0]["item_id"].to_numpy(), sides[1]["item_id"].to_numpy()))
-    chance = {} if shared or not permutations else _chance(counts, permutations, seed)
+    told, chance, alone = _null(sides, counts, right is None, permutations, seed)
     left_out = sum(ref.n - len(side) for ref, side in zip(refs, sides, strict=True))
-    told = [f"{left_out:,} items without one value of both schemes are left out"] if left_out else []
-    told += (
-        [_SAME_ITEMS if right is None else f"no p: {shared:,} items are in both subsets"] if shared else []
-    )
+    told += [f"left out, without one value of both schemes: {left_out:,} items"] if left_out else []
     rows, stored = [], []
     params = {"cells": cells, "labels": labels, "labels_after": labels_after, "permutations": permutations}
     nats = {
@@ -71,7 +68,7 @@ def compare_concepts(
     for part in (*PARTS, "support_overlap"):
         value = getattr(found, part)
         note = "; ".join(filter(None, [found.concept_reason if value is None else None, *told])) or None
-        row = {"part": part, "value": value} | _against(chance.get(part), value)
+        row = {"part": part, "value": value} | _against(chance.get(part), getattr(alone, part, None))
         row |= {"n_left": len(sides[0]), "n_right": len(sides[1]), "note": note}
         rows.append(row)
         about = {key: one for key, one in row.items() if key != "part"} | {"seed": seed}
@@ -116,6 +113,26 @@ def _counts(*sides: pl.DataFrame) -> list[np.ndarray]:
         np.add.at(table, tuple(at), 1)
         found.append(table)
     return found
+
+
+def _null(
+    sides: list[pl.DataFrame], counts: list[np.ndarray], same: bool, permutations: int, seed: int
+) -> tuple[list[str], dict[str, np.ndarray], ShiftParts | None]:
+    """Notes, the parts by chance, and the parts that these are held against: those of the items on one side only."""
+    if same:
+        return [_SAME_ITEMS], {}, None
+    if not permutations:
+        return [], {}, None
+    ids = [side["item_id"].to_numpy() for side in sides]
+    shared = np.intersect1d(ids[0], ids[1])
+    told = []
+    if len(shared):
+        mine = [side.filter(~np.isin(one, shared)) for side, one in zip(sides, ids, strict=True)]
+        if min(map(len, mine)) < FEWEST_DISTINCT:
+            return [f"no p: fewer than {FEWEST_DISTINCT} items of a side are on it alone"], {}, None
+        told = [f"null and p are of the items on one side only; on both: {len(shared):,}"]
+        counts = _counts(*mine)
+    return told, _chance(counts, permutations, seed), decompose_shift(*counts)
 
 
 def _chance(counts: list[np.ndarray], permutations: int, seed: int) -> dict[str, np.ndarray]:

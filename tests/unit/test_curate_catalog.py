@@ -68,6 +68,7 @@ def test_every_item_has_a_fate_and_the_same_again_writes_nothing(filled: sl.Cata
         stored.show(filled.store, tried.subsets["name"][0])
     made = filled.curate(operation, name, **CALLS[operation])
     assert made.subsets.equals(tried.subsets)
+    assert made.summary.equals(tried.summary)
     for row in made.subsets.rows(named=True):
         fates = stored.show(filled.store, row["name"])
         assert fates.filter(pl.col("part") == row["part"]).height == row["n"] > 0

@@ -64,7 +64,7 @@ def test_signals_are_five_frequencies_apart(filled: sl.Catalog) -> None:
     found = filled.compare_signals("d", "wave", before="target", after="output").row(0, named=True)
     assert found["value"] == pytest.approx(5, rel=1e-6)
     assert (found["n"], found["p"]) == (N - 1, 0.001)
-    assert "1 items have a constant signal" in found["note"]
+    assert "constant signals, without a spectrum: 1" in found["note"]
     same = filled.compare_signals("d", "wave", before="target", after="target", by="cell")
     assert same["grp"].to_list() == ["a", "b"]
     assert same["value"].to_list() == pytest.approx([0, 0])
@@ -131,6 +131,8 @@ def test_concept_moves_and_the_rest_stays(filled: sl.Catalog) -> None:
     }
     assert rows["covariate_tv"]["value"] == 0
     assert rows["concept_tv"]["p"] > 0.01
+    shared = filled.compare_concepts("thing(left)", "left(thing)", cells="cell", labels="strict")
+    assert shared["note"][0] == "no p: fewer than 30 items of a side are on it alone"
     table = filled.compare_concepts("left(thing)", cells="strict", labels="strict", labels_after="none")
     told = dict(table.select("part", "value").iter_rows())
     assert told["label_tv"] == pytest.approx(told["concept_tv"])
@@ -208,7 +210,7 @@ def test_effects_of_a_table(filled: sl.Catalog, tmp_path: Path) -> None:
     assert found["pearson"] == pytest.approx(1)
     assert found["mean_abs_after"] == pytest.approx(2 * found["mean_abs_before"])
     assert (found["n"], found["p"]) == (30, 0.001)
-    assert "1 rows with an empty cell" in found["note"]
+    assert "rows left out for an empty cell: 1" in found["note"]
     constant = frame.with_columns(tuned=pl.lit(1.0))
     constant.write_csv(tmp_path / "flat.csv")
     flat = filled.compare_effects(tmp_path / "flat.csv", before="base", after="tuned")
