@@ -1,7 +1,7 @@
 """Writes the references, and what the commands in the documents print now, into the documents.
 
 python -m tests.docs                  everything
-python -m tests.docs references       only docs/cli.md, docs/api and the table of measures: seconds
+python -m tests.docs references       only docs/cli.md, docs/api and the tables of measures and card keys: seconds
 python -m tests.docs tutorial.md ...  these documents, and the references
 """
 
@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.docs import api_reference, cli_reference, measures_table
+from tests.docs import api_reference, card_keys, cli_reference, measures_table
 from tests.docs.console import Shell, filled
 from tests.docs.documents import DOCUMENTS, furnish
 
@@ -30,8 +30,9 @@ def main(names: list[str]) -> None:
 
 
 def references() -> None:
-    """Writes docs/cli.md, docs/api and the table of measures; pages of modules that are gone go."""
+    """Writes docs/cli.md, docs/api and the tables of measures and card keys; pages of modules that are gone go."""
     measures_table.write()
+    card_keys.DOCUMENT.write_text(card_keys.written(), encoding="utf-8")
     cli_reference.DOCUMENT.write_text(cli_reference.text(), encoding="utf-8")
     api_reference.FOLDER.mkdir(exist_ok=True)
     pages = api_reference.pages()

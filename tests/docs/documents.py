@@ -17,6 +17,7 @@ DOCUMENTS = [
             "how_to_demonstrations.md",
             "sql.md",
             "exports.md",
+            "data_cards.md",
         )
     ),
     *sorted((ROOT / "docs" / "seeds").glob("*.md")),

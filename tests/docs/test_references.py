@@ -15,7 +15,7 @@ import pytest
 
 from shiftlab import api, measures
 from shiftlab.cli import root
-from tests.docs import api_reference, cli_reference
+from tests.docs import api_reference, card_keys, cli_reference
 
 AGAIN = "run python -m tests.docs references"
 PAGES = api_reference.pages()
@@ -43,6 +43,10 @@ def test_the_command_reference_is_what_help_says() -> None:
 def test_the_python_reference_is_what_the_code_says(path: Path) -> None:
     assert path.exists(), AGAIN
     assert path.read_text(encoding="utf-8") == PAGES[path], AGAIN
+
+
+def test_the_keys_of_a_card_are_those_of_its_schema() -> None:
+    assert card_keys.DOCUMENT.read_text(encoding="utf-8") == card_keys.written(), AGAIN
 
 
 def test_no_page_is_left_of_a_module_that_is_gone() -> None:
