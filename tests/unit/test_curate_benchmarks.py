@@ -10,9 +10,11 @@ import polars as pl
 import pytest
 
 import shiftlab as sl
-from shiftlab.curate import benchmark_split, feasible, read_scheme, store_plan
+from shiftlab import vectors
+from shiftlab.curate import Split, benchmark_split, feasible, read_scheme, store_plan
 from shiftlab.curate.benchmarks import parity_cut, parity_order
 from shiftlab.errors import BadInputError
+from shiftlab.measures import nearest_residual
 from tests.conftest import Cli
 
 
@@ -226,3 +228,31 @@ def test_split_typed(cli: Cli, coco: sl.Catalog, tmp_path: Path) -> None:
     nameless = cli(*at)
     assert nameless.returncode == 2
     assert "--feasible" in nameless.stderr
+
+
+@pytest.mark.parametrize("kind", ["domains", "subpopulation"])
+def test_training_holds_nothing_like_a_test_image(coco: sl.Catalog, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "toy.json"
+    path.write_text(json.dumps(DOMAINS))
+    scheme, options = (path, {}) if kind == "domains" else ("cat-dog-coco", {"minority": 20, "test": 100})
+    near = 0.35
+    parts = [benchmark_split(coco.store, scheme, "coco", near_duplicates=one, space="captions", **options)
+             for one in (None, near)]  # fmt: skip
+    space = vectors.load(coco.store, "coco", "captions")
+    ids = dict(coco.sql("select external_id, item_id from item where dataset = 'coco'").rows())
+
+    def closest(found: Split) -> float:
+        sides = []
+        for train in (True, False):
+            mine = found.table.filter((pl.col("split") == "train") == train)["item"].to_list()
+            at = np.sort(np.array([ids[one] for one in mine]))
+            sides.append(np.asarray(space.matrix[space.rows(at)], dtype=float))
+        return float(nearest_residual(*sides).distance.min())
+
+    assert closest(parts[0]) <= near < closest(parts[1])
+    assert parts[1].report["near_duplicates"].sum() > 0
+    assert (
+        parts[1]
+        .table.filter(pl.col("split") == "test")
+        .equals(parts[0].table.filter(pl.col("split") == "test"))
+    )
