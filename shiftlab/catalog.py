@@ -196,42 +196,70 @@ class Store:
                 time.sleep(random.uniform(0.005, 0.05))
 
     # -- schema ------------------------------------------------------------------------------------
-    def migrate(self) -> int:
+    def migrate(self, until: int | None = None) -> int:
         """Brings the file to this version's schema and views; returns the schema's version number.
 
-        Each migration is one transaction. Raises `BadInputError` for a catalog of a newer ShiftLab and
-        for one whose applied migrations differ from the files of this installation.
+        Each migration is one transaction; with `until`, only the first so many are applied, and no view is made.
+        Raises `BadInputError` for a catalog of a newer ShiftLab and for one whose applied migrations differ from
+        the files of this installation.
         """
-        steps = _migrations()
-        views, views_sha256 = _views()
-        if self.file.exists():
-            with self.read() as con:
-                applied, stored_views = _applied(con, self.path)
-            self._refuse_foreign(applied, steps)
-            if len(applied) == len(steps) and stored_views == views_sha256:
-                return len(steps)
-        con = self._patiently(
-            lambda: _connect(self.file, config={"storage_compatibility_version": STORAGE_VERSION})
-        )
+        steps = _migrations()[:until]
+        if not self.file.exists():
+            self._begin(until)
+        with self.read() as con:
+            applied, stored_views = _applied(con, self.path)
+        self._refuse_foreign(applied, steps)
+        if len(applied) < len(steps) or (until is None and stored_views != _views()[1]):
+            self._upgrade(steps, until)
+        return len(steps)
+
+    def _begin(self, until: int | None) -> None:
+        """A new file gets its schema under another name: a killed run or a full disk leaves no half of a catalog."""
+        made = Store(self.path)
+        made.file = self.path / f".{FILE}.{os.getpid()}-{random.SystemRandom().getrandbits(32):08x}.tmp"
+        log = made.file.with_name(made.file.name + ".wal")
         try:
+            made._upgrade(_migrations()[:until], until)
+            if log.exists():  # it stays where its rows could not be written into the file
+                raise ShiftLabError(
+                    f"the disk of '{self.path}' is full; nothing was made: free space and run it again"
+                )
+            with suppress(FileExistsError):  # another process was faster: its catalog is the catalog
+                os.link(made.file, self.file)
+        finally:
+            for part in (made.file, log):
+                part.unlink(missing_ok=True)
+
+    def _upgrade(self, steps: list[Path], until: int | None) -> None:
+        views, views_sha256 = _views()
+        with self.alone() as con:
             # Another process may have migrated while this one waited for the lock.
             applied, _ = _applied(con, self.path)
             self._refuse_foreign(applied, steps)
             for version in range(len(applied) + 1, len(steps) + 1):
                 _apply(con, version, steps[version - 1])
-            con.execute("begin").fetchall()
-            for statement in views:
-                con.execute(statement).fetchall()
-            con.execute(
-                "update catalog_info set views_sha256 = $1, generation = generation + 1", [views_sha256]
-            ).fetchall()
-            con.execute("commit").fetchall()
+            if until is None:
+                con.execute("begin").fetchall()
+                for statement in views:
+                    con.execute(statement).fetchall()
+                con.execute(
+                    "update catalog_info set views_sha256 = $1, generation = generation + 1", [views_sha256]
+                ).fetchall()
+                con.execute("commit").fetchall()
+
+    @contextmanager
+    def alone(self) -> Iterator[DuckDBPyConnection]:
+        """The file itself, opened for writing, without a transaction and a run: for the schema and whole copies."""
+        con = self._patiently(
+            lambda: _connect(self.file, config={"storage_compatibility_version": STORAGE_VERSION})
+        )
+        try:
+            yield con
         except BaseException as error:
             _rollback(con)
             raise _explained(error, self.path) from error
         finally:
             con.close()
-        return len(steps)
 
     def _refuse_foreign(self, applied: list[tuple[str, str]], steps: list[Path]) -> None:
         if len(applied) > len(steps):

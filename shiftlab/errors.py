@@ -5,6 +5,10 @@ Every message names the file, row or column at fault and says how to mend it.
 
 from __future__ import annotations
 
+import errno
+
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+
 
 class ShiftLabError(Exception):
     """Work that failed (exit code 1)."""
@@ -32,3 +36,11 @@ class TimeLimitError(ShiftLabError):
     """A query ran into its time limit (exit code 124)."""
 
     exit_code = 124
+
+
+def told(error: OSError) -> str:
+    """The system's refusal to read or write a file, in words with the mend."""
+    where = f" '{error.filename}'" if error.filename else ""
+    if error.errno in _FULL or "requested and" in str(error):  # numpy's words for a write that ended early
+        return f"the disk is full{where}; what was not finished was not stored: free space and run it again"
+    return f"cannot use the file{where}: {error.strerror or error}"

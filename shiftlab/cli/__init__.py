@@ -15,7 +15,7 @@ import click
 
 from shiftlab import __version__
 from shiftlab.cli.settings import Settings, catalog_option
-from shiftlab.errors import ShiftLabError
+from shiftlab.errors import ShiftLabError, told
 
 _LIBRARIES = ("duckdb", "polars", "numpy", "scipy", "pot", "pyarrow", "streamlit")
 _COMMANDS = {
@@ -31,6 +31,8 @@ _COMMANDS = {
     "explore": "shiftlab.cli.explore:explore",
     "runs": "shiftlab.cli.runs:runs",
     "check": "shiftlab.cli.check:check",
+    "export": "shiftlab.cli.backup:export",
+    "restore": "shiftlab.cli.backup:restore",
     "cards": "shiftlab.cli.cards:cards",
     "completion": "shiftlab.cli.completion:completion",
 }
@@ -117,6 +119,10 @@ def main() -> None:
         sys.exit(0)
     except KeyboardInterrupt:
         _fail("stopped; what was not finished was not stored", 130)
+    except OSError as error:
+        if os.environ.get("SHIFTLAB_DEBUG"):
+            raise
+        _fail(told(error), 1)
     except MemoryError:
         _fail("out of memory; nothing was changed", 1)
     except Exception as error:

@@ -159,9 +159,14 @@ def _write(output: Path, files: dict[str, bytes]) -> None:
         if "" in files:
             for suffix, content in files.items():
                 with tempfile.NamedTemporaryFile(dir=output.parent, suffix=".tmp", delete=False) as file:
-                    file.write(content)
-                os.chmod(file.name, 0o644)
-                os.replace(file.name, f"{output}{suffix}")
+                    try:
+                        file.write(content)
+                        file.flush()
+                        os.chmod(file.name, 0o644)
+                        os.replace(file.name, f"{output}{suffix}")
+                    except BaseException:
+                        Path(file.name).unlink(missing_ok=True)
+                        raise
             return
         folder = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}-"))
         try:

@@ -67,7 +67,7 @@ def _groups(path: Path, content: Any) -> list[dict[str, Any]]:
             isinstance(group.get(k), list) for k in ("paths", "weights")
         ):
             raise BadInputError(
-                f"{path}: a group of the weights manifest lacks its list 'paths' or 'weights'"
+                f"{path}: a group of the weights manifest lacks 'paths' or 'weights', two lists"
             )
     return groups
 
