@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import shiftlab
-from shiftlab import api, measures, safe_sql
+from shiftlab import api, errors, measures, safe_sql
 from tests.docs.documents import ROOT
 
 FOLDER = ROOT / "docs" / "api"
@@ -29,7 +30,7 @@ def modules() -> dict[str, ModuleType]:
     for name, module in list(found.items()):
         inner = {one: getattr(module, one) for one in module.__all__}
         found |= {f"{name}.{key}": one for key, one in inner.items() if inspect.ismodule(one)}
-    return dict(sorted(found.items()))
+    return dict(sorted((found | {"errors": errors}).items()))
 
 
 def pages() -> dict[Path, str]:
@@ -84,11 +85,20 @@ def _module_page(name: str, module: ModuleType) -> str:
 
 
 def _page(title: str, about: str, members: list[tuple[str, Any]]) -> str:
-    listed = " · ".join(f"[{name}](#{name.lower().replace('.', '')})" for name, _ in members)
+    listed = " · ".join(f"[{name}](#{anchor})" for name, anchor in _anchors([name for name, _ in members]))
     parts = [
         _class(name, one) if inspect.isclass(one) else _function(name, one, "##") for name, one in members
     ]
     return "\n\n".join([_NOTE, f"# {title}", about, listed, *parts]) + "\n"
+
+
+def _anchors(names: list[str]) -> Iterator[tuple[str, str]]:
+    """Each name with the anchor that Markdown gives its heading; the second of two alike ends in -1."""
+    seen = Counter[str]()
+    for name in names:
+        plain = name.lower().replace(".", "")
+        yield name, plain + (f"-{seen[plain]}" if seen[plain] else "")
+        seen[plain] += 1
 
 
 def _function(name: str, function: Callable[..., Any], heading: str) -> str:

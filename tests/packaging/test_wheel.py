@@ -224,22 +224,3 @@ def test_the_archive_makes_the_same_wheel(built: Path) -> None:
     ):
         assert f"shiftlab/{needed}" in names
     assert not {one for one in names if not one.startswith("shiftlab")}, "nothing lies beside the package"
-
-
-def test_everything_that_can_be_installed_is_locked() -> None:
-    import tomllib
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    locked = {
-        line.partition("==")[0].lower().replace("_", "-")
-        for line in (ROOT / ".ci" / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    }
-    wanted = [
-        *project["dependencies"],
-        *(one for extra in project["optional-dependencies"].values() for one in extra),
-    ]
-    names = {re.split(r"[<>=\[;! ]", one)[0].lower().replace("_", "-") for one in wanted} - {"shiftlab"}
-    assert names - locked == set()
-    formats = set(project["optional-dependencies"]) - {"all", "test"}
-    (every,) = project["optional-dependencies"]["all"]
-    assert set(every.removeprefix("shiftlab[").removesuffix("]").split(",")) == formats
