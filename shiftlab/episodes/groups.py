@@ -112,6 +112,7 @@ def _against_rest(part: pl.DataFrame, permutations: int, seed: int) -> list[dict
                 "n": n,
                 "n_rest": rest,
                 "mean": float(value[inside].mean()),
+                **_interval(value[inside], seed),
                 "rest": float(value[~inside].mean()),
                 "difference": difference,
                 "p": p,
@@ -119,6 +120,14 @@ def _against_rest(part: pl.DataFrame, permutations: int, seed: int) -> list[dict
             }
         )
     return rows
+
+
+def _interval(value: Floats, seed: int, replicates: int = 1000) -> dict[str, float]:
+    """The bootstrap interval (95 %) of a mean over episodes."""
+    rng = np.random.default_rng([seed, 14])
+    drawn = rng.multinomial(len(value), np.full(len(value), 1 / len(value)), size=replicates)
+    low, high = np.quantile(drawn @ value / len(value), [0.025, 0.975])
+    return {"ci_low": float(low), "ci_high": float(high)}
 
 
 def _without(value: Floats, length: Floats) -> Floats:

@@ -127,7 +127,7 @@ select dataset, metric, against, spearman, p, partial, n, note from confound whe
 order by metric, against;
 
 -- name: group_scores
-select dataset, scheme, metric, grp, n, n_rest, mean, rest, difference, p, q, after_length
+select dataset, scheme, metric, grp, n, n_rest, mean, ci_low, ci_high, rest, difference, p, q, after_length
 from group_score where dataset = $dataset order by q, metric, grp;
 
 -- name: shifts_between_groups

@@ -531,6 +531,12 @@ def test_operators_are_compared_over_episodes_with_multiplicity():
     assert row["p"] == pytest.approx(1 / 500)
     assert row["q"] <= 0.01
     assert (row["n"], row["n_rest"]) == (16, 16)
+    value = frame.filter((pl.col("metric") == "action_variance_loo") & (pl.col("episode_index") >= 16))[
+        "value"
+    ]
+    half = 1.96 * value.std(ddof=0) / 4  # for means of 16, nearly normal
+    assert row["ci_low"] == pytest.approx(value.mean() - half, abs=0.25 * half)
+    assert row["ci_high"] == pytest.approx(value.mean() + half, abs=0.25 * half)
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say():
