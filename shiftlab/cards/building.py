@@ -13,7 +13,7 @@ from shiftlab import resources
 from shiftlab.cards import others
 from shiftlab.cards.card import Card, read
 from shiftlab.cards.croissant import croissant
-from shiftlab.cards.facts import facts
+from shiftlab.cards.facts import facts, rows_of
 from shiftlab.cards.readme import readme
 from shiftlab.errors import BadInputError
 
@@ -72,16 +72,11 @@ def list_cards(folder: Path) -> pl.DataFrame:
                 "kind": card.text["kind"],
                 "licence": card.text["licence"],
                 "version": card.text["version"],
-                "rows": max((_rows(f) for f in files), default=None),
+                "rows": max((rows_of(f) for f in files), default=None),
                 "bytes": sum(f["bytes"] for f in files) if files else None,
             }
         )
     return pl.DataFrame(rows)
-
-
-def _rows(file: dict[str, Any]) -> int:
-    """Rows of a table, or of the longest array."""
-    return max([file.get("rows", 0), *(one["shape"][0] for one in file.get("arrays", {}).values())])
 
 
 def stored(folder: Path) -> dict[str, Any]:

@@ -55,6 +55,12 @@ def table(path: Path) -> pl.DataFrame | None:
         return pl.read_csv(path, infer_schema_length=None) if path.suffix == ".csv" else None
 
 
+def rows_of(file: dict[str, Any]) -> int:
+    """Rows of a file as `facts` tells of it: of a table, or of the longest array."""
+    lengths = (one["shape"][0] for one in file.get("arrays", {}).values() if one["shape"])
+    return max([file.get("rows", 0), *lengths])
+
+
 def _check_columns(card: Card, entry: dict[str, Any], there: list[str]) -> None:
     told = entry.get("columns", {})
     where = f"{card.folder / 'card.yaml'}: files: {entry['name']}"

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from shiftlab.cards.card import Card, licences
+from shiftlab.cards.facts import rows_of
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
@@ -46,7 +47,7 @@ def readme(card: Card, facts: dict[str, Any]) -> str:
 def _front(card: Card, facts: dict[str, Any]) -> str:
     text = card.text
     names = licences(text["licence"])
-    rows = max((one.get("rows", 0) for one in facts["files"]), default=0)
+    rows = max((rows_of(one) for one in facts["files"]), default=0)
     size = next((name for limit, name in _SIZES if rows < limit), "1M<n<10M")
     front: dict[str, Any] = {
         "pretty_name": text["title"],

@@ -191,6 +191,15 @@ def test_another_tool_is_asked_too(mine: Path) -> None:
     assert "nothing" in str(others.load(path))
 
 
+def test_the_size_is_that_of_the_longest_table_or_array() -> None:
+    listed = cards.list_cards(BUNDLED).rows(named=True)
+    assert {one["id"]: one["rows"] for one in listed}["caption_embeddings"] == 7727
+    for one in listed:
+        size = next(name for limit, name in ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"))
+                    if one["rows"] < limit)  # fmt: skip
+        assert f'size_categories: ["{size}"]' in (BUNDLED / one["id"] / "README.md").read_text()
+
+
 def test_croissant_says_everything_that_is_asked_of_it() -> None:
     for path in BUNDLED.glob("*/croissant.json"):
         told = json.loads(path.read_text())
