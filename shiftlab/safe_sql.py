@@ -165,12 +165,12 @@ def tables(store: Store) -> pl.DataFrame:
 
 
 def with_steps(con: DuckDBPyConnection, store: Store, sql: str) -> None:
-    """Gives a connection to the catalog the view ``step`` where `sql` names it.
+    """Gives a connection to the catalog the views ``step`` and ``transition`` where `sql` names one of them.
 
-    It is made for each connection, not stored: a stored one would hold the place of the files. Raises
+    They are made for each connection, not stored: stored ones would hold the place of the files. Raises
     `BadInputError` where the steps of a data set are gone.
     """
-    if not re.search(r"\bstep\b", sql, re.IGNORECASE):
+    if not re.search(r"\b(step|transition)\b", sql, re.IGNORECASE):
         return
     files = {
         str(dataset): store.path.resolve() / "steps" / Path(str(name)).name
@@ -189,6 +189,8 @@ def with_steps(con: DuckDBPyConnection, store: Store, sql: str) -> None:
     ]
     con.execute(f"create or replace temp view step as {' union all by name '.join(parts)}").fetchall()
     con.execute(queries.sql("comment_on_step")).fetchall()
+    con.execute(f"create or replace temp view transition as {queries.sql('transitions')}").fetchall()
+    con.execute(queries.sql("comment_on_transition")).fetchall()
     allowed = ", ".join(_quoted(str(file)) for file in files.values())
     con.execute(f"set allowed_paths = [{allowed}]").fetchall()
 

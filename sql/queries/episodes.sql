@@ -21,6 +21,15 @@ select null::varchar as dataset, null::bigint as episode_index, null::bigint as 
 -- name: comment_on_step
 comment on view step is 'Steps of demonstrations, from the Parquet files of the folder steps: state and action as lists. Scores of steps: step_score.';
 
+-- name: transitions
+-- Each step of an episode but its last, with the state that follows it.
+select dataset, episode_index, frame_index, state, action,
+       lead(state) over (partition by dataset, episode_index order by frame_index) as next_state
+from step qualify next_state is not null;
+
+-- name: comment_on_transition
+comment on view transition is 'Transitions of demonstrations: state, action and the next state of the same episode.';
+
 -- name: insert_episode_source
 insert into episode_source by name select *, $run_id as run_id from staged_source;
 

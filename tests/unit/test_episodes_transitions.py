@@ -114,3 +114,9 @@ def test_stored_as_scores(catalog: sl.Catalog, tmp_path) -> None:
     assert near["value"] > 0
     with pytest.raises(BadInputError, match="for transitions there are dynamics_error and policy_kl"):
         compare_stored(catalog.store, "one", "dataset", "one", "two", measure="paired_shift")
+    assert catalog.sql("select count(*) from transition where dataset = 'one'").rows() == [(6 * 19,)]
+    wrong = catalog.sql(
+        "select count(*) from transition t join step s on s.dataset = t.dataset and s.episode_index = t.episode_index "
+        "and s.frame_index = t.frame_index + 1 where s.state <> t.next_state"
+    )
+    assert wrong.rows() == [(0,)]
