@@ -19,9 +19,15 @@ def facts(title: str, rows: Mapping[str, Any], note: str | None = None) -> str:
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]], more: int = 0) -> str:
     """A heading and a table; `more` says how many rows are not shown."""
     head = "".join(f"<th>{_text(one)}</th>" for one in columns)
-    body = "".join("<tr>" + "".join(f"<td>{_text(v)}</td>" for v in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
     below = f"<p>and {more:,} more</p>" if more > 0 else ""
     return f"<div><strong>{_text(title)}</strong><table><tr>{head}</tr>{body}</table>{below}</div>"
+
+
+def _cell(value: Any) -> str:
+    """Numbers stand right, whatever the notebook's style says."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"<td style='text-align:{'right' if number else 'left'}'>{_text(value)}</td>"
 
 
 def _text(value: Any) -> str:

@@ -16,6 +16,9 @@ def test_catalog_subset_and_score_show_themselves(coco: sl.Catalog) -> None:
     subset = coco.subset("cat(sink)")
     assert "cat(sink), 195 items" in subset._repr_html_()
     assert "and 185 more" in subset._repr_html_()
+    assert (
+        "<td style='text-align:left'>103806</td><td style='text-align:right'>1</td>" in subset._repr_html_()
+    )
     rng = np.random.default_rng(0)
     score = shift.compare(rng.normal(size=(40, 2)), rng.normal(size=(40, 2)), permutations=19)
     assert "<strong>mmd</strong>" in score._repr_html_()
