@@ -163,7 +163,8 @@ def table(
     floats = [name for name, kind in frame.schema.items() if kind.is_float()]
     config: dict[str, Any] = {c: st.column_config.NumberColumn(format="%.3g") for c in floats}
     st.dataframe(
-        frame.head(_MOST_ROWS), key=key, hide_index=True, alt=alt, height=min(height, _ROW_PIXELS * (len(frame) + 1) + 3),
+        frame.head(_MOST_ROWS), key=key, hide_index=True, alt=alt,
+        height=min(height, _ROW_PIXELS * (len(frame) + 1) + 3),
         column_config={**config, **(columns or {})}, **reacts,
     )  # fmt: skip
     if len(frame) > _MOST_ROWS:
