@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
 import shiftlab as sl
 from shiftlab.episodes.shift import compare_stored
@@ -82,6 +83,28 @@ def test_policies_a_step_apart_have_the_kl_of_gaussians() -> None:
     assert found["p"] == 0.01
     equal = transition_shift(_rolled(rng, 0.1, 0, 30), _rolled(rng, 0.1, 0, 30), "policy_kl", permutations=99)
     assert equal["p"] > 0.05
+
+
+@pytest.mark.parametrize("measure", ["dynamics_error", "policy_kl"])
+def test_exchangeable_episodes_have_uniform_p(measure: str) -> None:
+    rng = np.random.default_rng(4)
+    values = []
+    for seed in range(100):
+        states = rng.normal(size=(160, 2)) + np.repeat(rng.normal(size=(8, 2)), 20, axis=0)
+        actions = 0.3 * states + rng.normal(size=(160, 2)) + np.repeat(rng.normal(size=(8, 2)), 20, axis=0)
+        episode = np.repeat(np.arange(8), 20)
+        whole = transitions_of(states, actions, episode)
+        sides = [
+            Transitions(
+                *(
+                    getattr(whole, n)[whole.episode % 2 == k]
+                    for n in ("states", "actions", "following", "episode")
+                )
+            )
+            for k in (0, 1)
+        ]
+        values.append(transition_shift(*sides, measure, permutations=39, seed=seed)["p"])
+    assert stats.kstest(np.array(values) - rng.uniform(0, 1 / 40, 100), "uniform").pvalue > 0.01
 
 
 def test_stored_as_scores(catalog: sl.Catalog, tmp_path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
 import shiftlab as sl
 from shiftlab import integrity, measures, vectors
@@ -120,6 +121,22 @@ def test_boundary_is_the_measure_and_beats_chance(filled: sl.Catalog) -> None:
     assert found["p"] < 0.05 < found["null_mean"]
     same = filled.compare_labellings("d", "toy", before="strict", after="strict", positive="true")
     assert (same["angle_deg"], same["relabelled"], same["lost_positive"], same["p"]) == (0, 0, 0, None)
+
+
+def test_random_relabelling_turns_the_boundary_by_chance() -> None:
+    """Where the items that get another label are random ones, p is uniform."""
+    from shiftlab.paired.boundary import _null
+
+    rng = np.random.default_rng(8)
+    values = []
+    for seed in range(200):
+        x = rng.normal(size=(60, 3))
+        y0 = (x[:, 0] + rng.normal(size=60) > 0).astype(int)
+        y1 = y0.copy()
+        y1[rng.choice(np.flatnonzero(y0 == 0), 6, replace=False)] = 1
+        angle = measures.boundary_shift(x, y0, y1).angle_deg
+        values.append(_null(x, y0, y1, angle, 99, seed)["p"])
+    assert stats.kstest(values, "uniform").pvalue > 0.01
 
 
 def test_concept_moves_and_the_rest_stays(filled: sl.Catalog) -> None:
