@@ -147,7 +147,8 @@ def _value_and_null(
         null = _evaluated(test, splits)[1]
     if null is not None and test is not None:
         summary, scale = null_of(null[0], null[1:]), null_scale(pair, test)
-        found |= _null_columns(summary, scale, found["value"], notes)
+        noisy = pair.spec.debias_power is not None  # else there is no debiased value to read instead
+        found |= _null_columns(summary, scale, found["value"], notes, noisy)
         found["params"] = {"permutations": len(null) - 1} | _strip(summary, scale)
         if scale is None:
             # What the test itself compared, so that its null can be read beside a value.
@@ -196,12 +197,14 @@ def _strip(null: Null, scale: float | None) -> dict[str, Any]:
     return {"null_quantiles": [one * scale for one in null.quantiles]}
 
 
-def _null_columns(null: Null, scale: float | None, value: float, notes: list[str]) -> dict[str, Any]:
+def _null_columns(
+    null: Null, scale: float | None, value: float, notes: list[str], debiased: bool
+) -> dict[str, Any]:
     if scale is None:
         notes.append("their value and null are in the parameters (distinct_value, distinct_null_mean)")
         return {"p": null.p, "null_mean": None, "null_q95": None}
     mean, q95 = (None if v is None else v * scale for v in (null.mean, null.q95))
-    if mean is not None and mean > NOISY_SHARE * value > 0 and null.p < 0.05:
+    if debiased and mean is not None and mean > NOISY_SHARE * value > 0 and null.p < 0.05:
         notes.append("most of the value is what sampling alone gives: read the debiased value")
     return {"p": null.p, "null_mean": mean, "null_q95": q95}
 

@@ -216,3 +216,13 @@ def test_infinite_values_stay_out_of_the_parameters_too() -> None:
         assert all(v is None or not isinstance(v, float) or np.isfinite(v) for v in one.params.values())
     assert other.value is None
     assert "infinite" in str(other.note)
+
+
+def test_no_note_sends_to_a_debiased_value_that_there_is_not() -> None:
+    """An AUC is .5 by chance; that is its zero, not its noise."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 80, 3))
+    score = shift.compare(x, y + 1, "classifier_two_sample", permutations=99)
+    assert score.p == 0.01
+    assert score.debiased is None
+    assert "read the debiased value" not in (score.note or "")
