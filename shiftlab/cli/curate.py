@@ -348,4 +348,4 @@ def export(settings: Settings, name: str, to: str, dataset: str | None) -> None:
     if settings.output is None:
         raise BadInputError("name the file or folder to write with -o")
     written = stored.export(settings.open().store, name, to, Path(settings.output), dataset=dataset)
-    settings.say(f"wrote {written}")
+    settings.say(f"wrote {written} and its recipe")

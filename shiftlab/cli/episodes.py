@@ -150,7 +150,7 @@ def list_(settings: Settings, dataset: str, where: str | None) -> None:
 @click.option(
     "--keep-curve", is_flag=True, help="Only the mean outcome of what each rule would keep, as rows."
 )
-@plot_option("the outcome of keeping by action_variance_loo, with --keep-curve,")
+@plot_option("with --keep-curve the outcome of keeping by action_variance_loo")
 def report(settings: Settings, dataset: str, confounds: bool, keep_curve: bool, plot: Path | None) -> None:
     """Scores of DATASET in Markdown, with confounds, baselines, groups and the episodes to look at."""
     from shiftlab import figures
