@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.conftest import Tally
+from tests.reliability.test_engines import cluster
 
 WORK = """
     import json, sys
     import numpy as np
     import shiftlab as sl
     from shiftlab import catalog as stores
+    from shiftlab.curate import stored
     from shiftlab.resources import data
 
     folder, threads, engine = sys.argv[1], int(sys.argv[2]), sys.argv[3] or None
@@ -40,10 +42,13 @@ WORK = """
     cat.build_subsets("small", "all", min_images=5, min_subsets=2, engine=engine)
     cat.matrix("sliced_wasserstein", subject="cat", dataset="small")
     cat.matrix("jensen_shannon", subject="cat", dataset="small")
-    cat.blocks(folder + "/pairs", dataset="small", engine=engine)
+    cat.blocks(folder + "/pairs", where="n > 5", dataset="small", engine=engine)
     names = [row[0] for row in cat.sql("select name from subset where class = 'cat' and n < 900 order by n desc, name limit 2").rows()]
     cat.compare(*names, space="space", measure=["mmd", "energy_distance", "wasserstein"], permutations=99, dataset="small")
     cat.ingest_episodes(data("adroit_door_human") / "episodes.parquet", "door")
+    cat.curate("mixture", "mix", subsets=names, weights=(3, 1), total=100, seed=1)
+    for to, name in (("ids", "mix.txt"), ("csv", "mix.csv"), ("parquet", "mix.parquet"), ("weights", "weights.csv"), ("huggingface", "mix")):
+        stored.export(cat.store, "mix", to, folder + "/exports/" + name)
 """
 # Left out is what tells of the run itself: its moment, its time, the folder of its inputs.
 EXPORT = """
@@ -61,7 +66,7 @@ EXPORT = """
 
 def made(folder: Path, threads: int, engine: str = "") -> dict[str, str]:
     """Tables exported as Parquet and the catalog's vector and step files: names and hashes of their bytes."""
-    folder.mkdir()
+    (folder / "exports").mkdir(parents=True)
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads),
                                 "POLARS_MAX_THREADS": str(threads)}  # fmt: skip
     script = folder / "work.py"
@@ -77,12 +82,15 @@ def made(folder: Path, threads: int, engine: str = "") -> dict[str, str]:
         assert done.returncode == 0, done.stderr[-1500:]
     files = [
         *folder.glob("*.parquet"),
-        *(folder / "catalog").glob("vectors/*"),
-        *(folder / "catalog").glob("steps/*"),
+        *(path for name in ("exports", "pairs") for path in (folder / name).rglob("*") if path.is_file()),
+        *(path for name in ("vectors", "steps") for path in (folder / "catalog" / name).iterdir()),
     ]
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)
+    }
 
 
+@pytest.mark.slow
 def test_exports_are_byte_equal(tmp_path: Path, tally: Tally) -> None:
     one = made(tmp_path / "one", 1)
     assert len(one) > 15
@@ -91,6 +99,15 @@ def test_exports_are_byte_equal(tmp_path: Path, tally: Tally) -> None:
         assert {name for name in one if found.get(name) != one[name]} == set(), way
         assert set(found) == set(one), way
     tally("determinism", files_byte_equal=len(one), ways=1 + len(ways))
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_bytes(tmp_path: Path, tally: Tally) -> None:
+    one = made(tmp_path / "one", 1)
+    with cluster(tmp_path) as (address, workers):
+        assert len(workers) == 2
+        assert made(tmp_path / "cluster", 2, address) == one
+    tally("determinism", files_byte_equal_from_a_cluster=len(one))
 
 
 @pytest.mark.slow
