@@ -117,7 +117,9 @@ def _beside_chance(scores: list[Score]) -> Any:
     "groups of similar items; moves: its costliest moves; nearest: items of A nearest to and farthest from B; witness: "
     "items where one side is dense and the other is not.",
 )
-@click.option("--feature", type=click.IntRange(min=0), default=0, show_default=True, help="Column for values.")
+@click.option(
+    "--feature", type=click.IntRange(min=0), default=0, show_default=True, help="Column for values."
+)
 @click.option("--space", help="Vector space; needed where the dataset has several.")
 @click.option("--stage", default="base", show_default=True)
 @click.option("--dataset", help="Where several datasets have subsets of these names.")
