@@ -183,8 +183,8 @@ def _states(dataset: str, chosen: str) -> None:
     alone = int((cells["visited_by"] == 1).sum())
     st.caption(
         f"Each point is a step. The plane shows {points['variance_share'][0]:.0%} of the variance of the states, so "
-        f"points that are near here may be far apart. Of {len(cells)} cells that hold equally many steps, {alone} were "
-        "visited by one episode only: there nothing can vouch for its actions. Click a step to see its episode."
+        f"points that are near here may be far apart. Of {len(cells)} cells that hold equally many steps, those that "
+        f"one episode alone visited: {alone}. There nothing can vouch for its actions. Click a step to see its episode."
     )
     key = f"states_{dataset}_{colour}"
 
