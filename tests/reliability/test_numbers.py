@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 import shiftlab as sl
 from shiftlab import measures as m
+from shiftlab import resources
 from shiftlab.measures import registry
 from shiftlab.measures.inputs import UndefinedMeasureError
 from tests.reliability.conftest import Tally
@@ -240,10 +242,26 @@ def test_what_holds_no_numbers_is_refused() -> None:
                 m.get(name).function(make(), good)
 
 
+def on_the_page(catalog: sl.Catalog, left: str, right: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The page of a pair, as the explorer's server runs it."""
+    from streamlit.testing.v1 import AppTest
+
+    monkeypatch.setenv("SHIFTLAB_CATALOG", str(catalog.path))
+    main = sys.modules["__main__"]  # streamlit puts the page in its place
+    try:
+        app = AppTest.from_file(str(resources.folder("apps") / "app.py"), default_timeout=60).run()
+        app.switch_page("views/pair.py")
+        for key, value in {"dataset": "small", "left": left, "right": right}.items():
+            app.query_params[key] = value
+        return app.run()
+    finally:
+        sys.modules["__main__"] = main
+
+
 def test_undefined_is_null_with_its_reason_everywhere(
-    stored: sl.Catalog, cli: Callable[..., Any], tmp_path: Any
+    stored: sl.Catalog, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A divergence of two sides of which one has what the other lacks: Python, SQL and the command line agree."""
+    """A divergence of two sides of which one has what the other lacks: Python, SQL, command line and page agree."""
     pairs = stored.sql("select name from subsets where class = 'cat' order by n").rows()
     left, right = pairs[0][0], pairs[1][0]
     (score,) = stored.compare(left, right, measure="kl")
@@ -257,6 +275,22 @@ def test_undefined_is_null_with_its_reason_everywhere(
     assert shown.returncode == 0, shown.stderr
     assert score.note.split(":")[0] in shown.stdout
     assert "NaN" not in shown.stdout
+    app = on_the_page(stored, left, right, monkeypatch)
+    assert not app.exception
+    print(
+        [list(one.value.columns) for one in app.dataframe],
+        [one.value[:80] for one in app.markdown][:8],
+        [e.value for e in app.error],
+    )
+    (table,) = [one.value for one in app.dataframe if {"measure", "value", "note"} <= set(one.value.columns)]
+    row = table[table["measure"] == "kl"].iloc[0]
+    assert row["value"] is None or math.isnan(row["value"])  # as pandas says NULL
+    assert row["note"] == score.note
+    assert not [
+        one.value
+        for one in (*app.markdown, *app.metric, *app.caption)
+        if "nan" in str(one.value).lower().split()
+    ]
     for column in ("value", "debiased", "ci_low", "ci_high", "p", "null_mean"):
         if column in stored.sql("describe scores").pl()["column_name"].to_list():
             assert stored.sql(f"select count(*) from scores where isnan({column})").rows() == [(0,)]
