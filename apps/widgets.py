@@ -110,6 +110,25 @@ def pick_class(dataset: str) -> str | None:
     )  # fmt: skip
 
 
+def predicate(dataset: str, subject: str) -> tuple[str, list[str] | None]:
+    """A filter of the subsets of a class by SQL, from the URL, and the names that fit; None where there is no filter.
+
+    The command line takes the same words. A filter that is refused says why, and then nothing fits.
+    """
+    where = address.typed(
+        "Filter by a SQL predicate", "where", placeholder="n > 100 and degree > 2",
+        help="Over the columns of the view subsets; the command line takes the same: shiftlab subsets list --where",
+    ).strip()  # fmt: skip
+    if not where:
+        return "", None
+    try:
+        found = jobs.rows(["subsets", "list", "--dataset", dataset, "--class", subject, f"--where={where}"])
+    except jobs.CommandError as error:
+        st.error(f"**The filter was refused.** {plain(str(error))}", icon=":material/error:")
+        return where, []
+    return where, found.frame["name"].to_list()
+
+
 def chart(
     drawn: Any,
     *,

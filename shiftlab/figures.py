@@ -378,7 +378,7 @@ def against_chance(scores: pl.DataFrame) -> Drawn:
         .drop_nulls()
     )
     chance = base.mark_bar(color=OTHER_COLOUR, opacity=0.35, height=12).encode(
-        x=alt.X("zero:Q", title="Share of the observed value (grey: 95 % of random splits stay below)"),
+        x=alt.X("zero:Q", title="Share of the observed value"),
         x2="null_q95_share:Q",
     ).transform_calculate(zero="0")  # fmt: skip
     mean = base.mark_tick(color=OTHER_COLOUR, thickness=3, height=14).encode(x="null_mean_share:Q")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,13 @@ class Shown:
     space: str | None
     names: list[str]
     pairs: pl.DataFrame
+    where: str = ""
+
+    def filtered(self, where: str, names: Sequence[str]) -> Shown:
+        """Only the subsets called `names`, which fit the predicate `where`."""
+        both = pl.col("left_name").is_in(names) & pl.col("right_name").is_in(names)
+        kept = [one for one in self.names if one in set(names)]
+        return replace(self, names=kept, pairs=self.pairs.filter(both), where=where)
 
     @property
     def title(self) -> str:
@@ -55,7 +63,12 @@ class Shown:
     def command(self) -> list[str]:
         if self.measure in GRAPH:
             return ["subsets", "graph", self.subject, "--dataset", self.dataset]
-        return _matrix_command(self.dataset, self.subject, self.measure, self.space)
+        command = _matrix_command(self.dataset, self.subject, self.measure, self.space)
+        if not self.where:
+            return command
+        at = command.index("--class")
+        picked = f"dataset = {literal(self.dataset)} and class = {literal(self.subject)} and kept and ({self.where})"
+        return [*command[:at], f"--where={picked}", *command[at + 2 :]]
 
 
 def main() -> None:
@@ -72,10 +85,17 @@ def main() -> None:
             return
         measure, space = _pick_measure(dataset, subject)
     _explain(measure)
+    where, fitting = widgets.predicate(dataset, subject)
     shown = _read(dataset, subject, measure, space)
     if shown is None:
         _not_stored(dataset, subject, measure)
         return
+    if fitting is not None:
+        st.caption(f"{len(fitting)} of {len(shown.names)} subsets fit.")
+        shown = shown.filtered(where, fitting)
+        if len(shown.names) < 2:
+            widgets.empty_state("Fewer than two subsets fit", "A matrix needs two: widen the filter above.")
+            return
     if len(shown.names) < 2:
         widgets.empty_state("One subset", f"{plain(subject)} has one subset; a matrix needs two.")
         return
@@ -186,7 +206,8 @@ def _matrix(shown: Shown) -> None:
 def _order(shown: Shown, how: str) -> list[str]:
     if how == "community":
         nodes = gateway.rows("page_subsets", dataset=shown.dataset, **{"class": shown.subject})
-        return nodes.sort("community", "name", nulls_last=True)["name"].to_list()
+        sorted_names = nodes.sort("community", "name", nulls_last=True)["name"]
+        return sorted_names.filter(sorted_names.is_in(shown.names)).to_list()
     if how == "mean":
         mean = figures.square(shown.pairs).group_by("left_name").agg(pl.col("value").mean())
         ranked = dict(mean.iter_rows())
@@ -252,7 +273,9 @@ def _report(shown: Shown, drawn: Any, alt: str) -> Report:
 
 def _map(shown: Shown, pair: tuple[str, str] | None) -> None:
     """Subsets placed so that straight distances resemble the measure; those without every value are left out."""
-    points = _placed(gateway.current().stamp, shown.dataset, shown.subject, shown.measure, shown.space, shown)
+    points = _placed(
+        gateway.current().stamp, shown.dataset, shown.subject, shown.measure, shown.space, shown.where, shown
+    )
     if points is None:
         st.info("A map needs three subsets with a value for every pair.", icon=":material/info:")
         return
@@ -276,7 +299,13 @@ def _map(shown: Shown, pair: tuple[str, str] | None) -> None:
 
 @st.cache_data(max_entries=20, show_spinner=False)
 def _placed(
-    stamp: tuple[str, int, int], dataset: str, subject: str, measure: str, space: str | None, _shown: Shown
+    stamp: tuple[str, int, int],
+    dataset: str,
+    subject: str,
+    measure: str,
+    space: str | None,
+    where: str,
+    _shown: Shown,
 ) -> tuple[pl.DataFrame, float, int] | None:
     """Subsets with places x and y, Kruskal's stress, and how many had to be left out. Only `_shown` is read."""
     shown = _shown
@@ -330,17 +359,23 @@ def _notes(shown: Shown) -> None:
 
 
 def _select(shown: Shown) -> str:
+    place = f"dataset = {literal(shown.dataset)} and class = {literal(shown.subject)}"
+    fitting = f"(select name from subsets where {place} and kept and ({shown.where}))"
+    filtered = f"\n  and left_name in {fitting}\n  and right_name in {fitting}" if shown.where else ""
     if shown.measure in GRAPH:
         return (
-            f"select left_name, right_name, {shown.measure}\nfrom subset_distances\n"
-            f"where dataset = {literal(shown.dataset)} and class = {literal(shown.subject)}\n"
+            f"select left_name, right_name, {shown.measure}\nfrom subset_distances\nwhere {place}{filtered}\n"
             f"order by {shown.measure} desc"
         )
     return (
         "select left_name, right_name, value, p, n_left, n_right, note\nfrom scores\n"
         f"where dataset = {literal(shown.dataset)} and measure = {literal(shown.measure)}"
         f" and grp = {literal(shown.space or '')}\n"
-        f"  and left_name like {literal(shown.subject + '(%')}\norder by value desc"
+        f"  and left_name like {literal(shown.subject + '(%')}{filtered}\n"
+        # a score of all pairs before one of this pair alone, then the newest, as the page shows
+        "qualify row_number() over (partition by least(left_name, right_name), greatest(left_name, right_name)\n"
+        "    order by params ->> 'design' is not null desc, score_id desc) = 1\n"
+        "order by value desc"
     )
 
 

@@ -7,7 +7,6 @@ import streamlit as st
 
 import address
 import gateway
-import jobs
 import thumbnails
 import widgets
 from shiftlab import figures
@@ -164,20 +163,13 @@ def _clicked(key: str, names: list[str]) -> None:
 
 
 def _table(dataset: str, subject: str, nodes: pl.DataFrame) -> None:
-    where = address.typed(
-        "Filter by a SQL predicate", "where", placeholder="n > 100 and degree > 2",
-        help="Over the columns of the view subsets; the command line takes the same: shiftlab subsets list --where",
-    )  # fmt: skip
+    where, names = widgets.predicate(dataset, subject)
     words = ["subsets", "list", "--dataset", dataset, "--class", subject]
     condition = f"dataset = {literal(dataset)} and class = {literal(subject)} and kept"
     shown = widgets.filled(nodes.drop("x", "y", "subset_id", "run_id").with_columns(pl.col("community") + 1))
-    if where.strip():
+    if where:
         words, condition = [*words, f"--where={where}"], f"{condition} and ({where})"
-        try:
-            names = jobs.rows(words).frame["name"].to_list()
-        except jobs.CommandError as error:
-            st.error(f"**The filter was refused.** {plain(str(error))}", icon=":material/error:")
-            return
+    if names is not None:
         shown = shown.filter(pl.col("name").is_in(names))
         st.caption(f"{len(shown)} of {len(nodes)} subsets fit.")
     key = f"subsets_table_{dataset}_{subject}"

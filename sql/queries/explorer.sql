@@ -76,7 +76,7 @@ where dataset = $dataset and measure = $measure and grp is not distinct from $sp
   and right_name in (select name from subset where dataset = $dataset and class = $class and kept)
 qualify row_number() over (
     partition by least(left_name, right_name), greatest(left_name, right_name)
-    order by params ->> 'design' is not distinct from 'matrix' desc, score_id desc) = 1
+    order by params ->> 'design' is not null desc, score_id desc) = 1
 order by left_name, right_name;
 
 -- name: page_spaces

@@ -130,6 +130,20 @@ def test_the_filter_takes_what_the_command_line_takes(page: Page) -> None:
     assert "refused" in at.error[0].value
 
 
+def test_the_matrix_takes_the_same_filter_and_its_sql_gives_the_same_pairs(page: Page, filled: Path) -> None:
+    words = {"dataset": "pets", "class_": "cat", "measure": "jensen_shannon", "where": "n < 60"}
+    for more in ({"order": "cluster"}, {"order": "community"}, {"view": "map"}):
+        at = page("shift", **words, **more)
+        assert not at.exception
+        assert not at.error
+    pairs = next(one.value for one in at.dataframe if "right_name" in one.value.columns)
+    assert {*pairs["left_name"], *pairs["right_name"]} == SUBSETS - {"cat(lamp)"}
+    (query,) = {one.value for one in at.code if one.value.startswith("select left_name, right_name, value")}
+    assert len(sl.open(filled).sql(query).rows()) == len(pairs) == 21
+    assert any("--where=" in one.value and "(n < 60)" in one.value for one in at.code)
+    assert "Fewer than two subsets fit" in shown(page("shift", **(words | {"where": "n > 60"})))
+
+
 def test_shift_restores_the_pair_of_a_link(page: Page, filled: Path) -> None:
     at = page("shift", dataset="pets", class_="cat", measure="jensen_shannon", left="cat(sofa)", right=ODD)
     assert not at.exception
