@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import polars as pl
@@ -32,6 +33,10 @@ _GROUPINGS = ("task", "category", "architecture", "training_data", "depth_decile
 _MOST_GROUPS = 8  # told apart by colour
 _SHEET_PIXELS = 690
 _PICKS = {"random": "at random", "norm": "the strongest", "nearest": "most like one"}
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def main() -> None:
@@ -164,10 +169,8 @@ def _sheet() -> None:
     like = address.text("like")
     if pick == "nearest" and like.isdecimal():
         command += ["--like", like]
-    try:
-        found = jobs.rows(command).frame
-    except jobs.CommandError as error:
-        st.info(plain(str(error)), icon=":material/info:")
+    found = _computed(command)
+    if found is None:
         return
     count = int(own.filter(layer_id=int(layer))["n"][0])
     st.caption(
@@ -203,9 +206,23 @@ def _sheet() -> None:
         )
 
 
-def _grouping() -> str:
-    """The column that makes the groups, from the URL."""
-    return address.select("Groups by", "by", _GROUPINGS, width=320, shown=lambda one: one.replace("_", " "))
+def _grouping(options: Sequence[str] = _GROUPINGS, shown: Callable[[str], str] = _spaced) -> str:
+    """What makes the groups, from the URL: one of the options, or any SQL that a person types."""
+    typed = st.query_params.get("by")
+    known = [*options, *([typed] if typed and typed not in options else [])]
+    return address.select(
+        "Groups by", "by", known, width=420, shown=shown, resets=("left", "right"), accept_new_options=True,
+        help="A column of filter_layers, or a SQL expression over them, such as: kind || ' ' || task",
+    )  # fmt: skip
+
+
+def _computed(command: Sequence[str]) -> pl.DataFrame | None:
+    """The rows of a command, or None with its words."""
+    try:
+        return jobs.rows(command).frame
+    except jobs.CommandError as error:
+        st.info(plain(str(error)), icon=":material/info:")
+        return None
 
 
 def _largest(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
@@ -224,14 +241,18 @@ def _largest(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
 def _basis() -> None:
     by = _grouping()
     command = ["filters", "basis", "--by", by]
-    found = jobs.rows(command).frame
+    found = _computed(command)
+    if found is None:
+        return
     st.caption(
         "The directions along which the 3x3 filters of a group vary most, and the share of variance each explains: "
         "few directions that explain all mean filters that are alike."
     )
     shown, groups = _largest(found)
-    python = f'sl.filters.basis_by(cat.store, "{by}")'
-    query = f"select model, name, n, gram_scaled from filter_layers where {by} is not null"
+    python = f"sl.filters.basis_by(cat.store, {by!r})"
+    query = (
+        f"select {by}, model, name, n, gram_scaled\nfrom layer_sketch join filter_layers using (layer_key)"
+    )
     for drawn, name, alt in (
         (filter_figures.eigenfilters(shown), "eigenfilters", "Contact sheet of the principal components"),
         (filter_figures.explained_variance(shown), "explained", "Variance explained by the first components"),
@@ -248,7 +269,9 @@ def _basis() -> None:
 def _coefficients() -> None:
     by = _grouping()
     command = ["filters", "coefficients", "--by", by]
-    found = jobs.rows(command).frame
+    found = _computed(command)
+    if found is None:
+        return
     st.caption(
         "How the filters' coefficients are distributed on a fixed basis (DCT-II). Component 1 is the mean of a filter; "
         "the further ones are finer and finer edges and points."
@@ -262,7 +285,7 @@ def _coefficients() -> None:
         widgets.copy_as(
             cli=command,
             sql="select layer_key, component, bin, n from layer_histogram",
-            python=f'sl.filters.coefficients_by(cat.store, "{by}")',
+            python=f"sl.filters.coefficients_by(cat.store, {by!r})",
         )
     table = (
         found.filter(pl.col("share") > 0)
@@ -281,10 +304,7 @@ def _coefficients() -> None:
 def _drift() -> None:
     stored = gateway.rows("page_drift_groupings")["by"].to_list()
     options = [*stored, *(one for one in _GROUPINGS if one not in stored)]
-    by = address.select(
-        "Groups by", "by", options, width=320,
-        shown=lambda one: one.replace("_", " ") + ("" if one in stored else " (not computed)"),
-    )  # fmt: skip
+    by = _grouping(options, lambda one: _spaced(one) + ("" if one in stored else " (not computed)"))
     command = ["filters", "drift", "--by", by]
     pairs = gateway.rows("page_drift", by=by)
     if pairs.is_empty():
@@ -369,7 +389,7 @@ def _drift_pair(pairs: pl.DataFrame, left: str, right: str, by: str) -> None:
         widgets.copy_as(
             cli=command,
             sql=f"from scores where measure = 'filter_drift' and grp = {literal(by)}",
-            python=f'sl.filters.components_of_pair(cat.store, "{by}", "{left}", "{right}")',
+            python=f"sl.filters.components_of_pair(cat.store, {by!r}, {left!r}, {right!r})",
         )
     widgets.table(
         parts.sort("part", descending=True), key="parts_table", name=f"components_{left}_{right}",

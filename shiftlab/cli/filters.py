@@ -45,7 +45,9 @@ def _selection(command: Callable[..., Any]) -> Callable[..., Any]:
     "--fold-batch-norm", is_flag=True, help="Multiply batch normalisations that follow into the weights."
 )
 @click.option(
-    "--keep-filters", is_flag=True, help="Keep the 3x3 filters too, as the published drift needs them."
+    "--keep-filters",
+    is_flag=True,
+    help="Keep the 3x3 filters too, for contact sheets and the published drift; also of models already there.",
 )
 @engine_option
 def ingest_models(settings: Settings, paths: tuple[str, ...], metadata: str | None, **options: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -92,7 +93,7 @@ def _layer(store: Store, model: str, layer_id: int) -> tuple[np.ndarray, int]:
             f"the filters of '{model}' were not kept, only their statistics: ingest its weights again with "
             "--keep-filters"
         )
-    path = store.path / "filters" / str(file)
+    path = store.path / "filters" / Path(str(file)).name
     if not path.is_file():
         raise BadInputError(
             f"the filters of '{model}' are gone ({path.name} is missing): ingest its weights again"

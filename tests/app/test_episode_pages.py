@@ -124,3 +124,13 @@ def test_a_rule_of_a_link_shows_its_curve_and_horizon_is_the_baseline(
     rules = next(one for one in at.selectbox if one.label == "Rule").options
     assert "horizon" not in rules
     assert "state coverage" not in rules
+
+
+@pytest.mark.parametrize("view", ["ranked", "states", "groups", "keep"])
+def test_sql_to_copy_runs(page: Page, operated: sl.Catalog, view: str) -> None:
+    operated.curate_episodes("points", "half", keep=0.5, by="shortest")
+    at = page("episodes", operated.path, dataset="points", view=view, episode="3", rule="smoothness")
+    found = [one.value for one in at.code if one.language == "sql"]
+    assert len(found) >= 2
+    for query in found:
+        operated.sql(query)

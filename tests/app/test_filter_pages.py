@@ -72,3 +72,34 @@ def test_deciles_stand_in_order_and_chance_is_crossed_out(page: Page, own: sl.Ca
     one = pairs.filter(~pl.col("distinguishable")).row(0, named=True)
     at = page("filters", own.path, view="drift", by="depth_decile", left=one["left"], right=one["right"])
     assert next(metric.value for metric in at.metric if metric.label == "Beyond chance") == "no"
+
+
+@pytest.mark.parametrize("view", ["basis", "coefficients", "drift"])
+def test_groups_by_any_sql(page: Page, view: str) -> None:
+    by = "kind || ' ' || format"
+    at = page("filters", view=view, by=by)
+    assert not at.exception
+    assert not at.warning
+    assert f"""filters {view} --by 'kind || '"'"' '"'"' || format'""" in shown(at)
+    if view != "drift":
+        assert "conv onnx" in table(at, "group")["group"].to_list()
+
+
+def test_sql_that_makes_no_group_is_told(page: Page) -> None:
+    at = page("filters", view="basis", by="nothere")
+    assert not at.exception
+    assert any("nothere" in one.value for one in at.info)
+
+
+@pytest.mark.parametrize("view", ["models", "quality", "sheet", "basis", "coefficients", "drift"])
+def test_sql_to_copy_runs(page: Page, own: sl.Catalog, view: str) -> None:
+    own.ingest_models([BUNDLED / "pnet.pt"], keep_filters=True)
+    if view == "drift":
+        sl.filters.drift_by(own.store, "category", resamples=40)
+    at = page(
+        "filters", own.path, view=view, by="category", model="mtcnn-pnet", left="faces", right="natural"
+    )
+    found = [one.value for one in at.code if one.language == "sql"]
+    assert found
+    for query in found:
+        own.sql(query)
