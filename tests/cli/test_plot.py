@@ -47,7 +47,7 @@ COMMANDS = [
     (["subsets", "graph", "cat"], "Community"),
     (["filters", "quality"], "variance entropy"),
     (["filters", "quality", "--by", "task"], "segmentation"),
-    (["filters", "drift", "--by", "task", "--resamples", "40"], "filter drift"),
+    (["filters", "drift", "--by", "task", "--resamples", "40"], "Drift"),
     (["filters", "basis", "--by", "task"], "PC1"),
     (["filters", "coefficients", "--by", "task"], "component 1"),
     (["episodes", "score", "door", "--metric", "idle_fraction"], "idle fraction"),

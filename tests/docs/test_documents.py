@@ -49,6 +49,17 @@ def test_links_lead_somewhere(path: Path) -> None:
         assert (path.parent / target).exists(), f"{path.name} links to {target}"
 
 
+def test_every_page_is_linked() -> None:
+    """From the README, or from a page that is linked itself."""
+    seen, todo = set[Path](), [ROOT / "README.md"]
+    while todo:
+        page = todo.pop()
+        seen.add(page)
+        links = (page.parent / target for target in LINK.findall(page.read_text(encoding="utf-8")))
+        todo += {link.resolve() for link in links if link.suffix == ".md"} - seen
+    assert set((ROOT / "docs").rglob("*.md")) - seen == set()
+
+
 def test_the_cookbook_names_every_view() -> None:
     views = {
         name for path in (ROOT / "sql" / "views").glob("*.sql") for name in VIEW.findall(path.read_text())
@@ -79,7 +90,7 @@ def test_a_measure_is_added_as_contributing_tells(furnished: Path, tmp_path: Pat
         .partition("## Add a measure")[2]
         .partition("\n## ")[0]
     )
-    for name in ("shiftlab", "sql", "tests", "docs"):
+    for name in ("shiftlab", "apps", "sql", "data_cards", "tests", "docs"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "CONTRIBUTING.md"):
         shutil.copyfile(ROOT / name, tmp_path / name)
