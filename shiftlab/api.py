@@ -285,7 +285,7 @@ class Catalog:
         plan = curate.OPERATIONS[operation](self.store, **options)
         return curate.store_plan(self.store, plan, name, replace=replace, dry_run=dry_run)
 
-    def split_benchmark(
+    def benchmark_split(
         self,
         scheme: str | Path,
         dataset: str,

@@ -126,7 +126,7 @@ def split(settings: Settings, scheme: str, dataset: str, name: str | None, feasi
         return
     if name is None:
         raise BadInputError("name the parts with --name, or ask what is --feasible")
-    found, made = catalog.split_benchmark(scheme, dataset, name, dry_run=dry_run, replace=replace, **options)
+    found, made = catalog.benchmark_split(scheme, dataset, name, dry_run=dry_run, replace=replace, **options)
     for one in made.subsets.rows(named=True):
         state = "would hold" if dry_run else "is there already:" if made.already_there else "holds"
         settings.say(f"'{one['name']}' {state} {one['n']:,} items")
