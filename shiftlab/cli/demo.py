@@ -20,13 +20,13 @@ from shiftlab.cli.settings import Settings, common
 def demo(settings: Settings, folder: str, no_open: bool) -> None:
     """Build a catalog from bundled real data, print three findings, open the explorer.
 
-    Needs no network, about 60 MB in DIR (default: ./shiftlab-demo) and less than a minute; a second run
+    Needs no network, about 40 MB in DIR (default: ./shiftlab-demo) and less than a minute; a second run
     reuses what is there.
     """
     from shiftlab import demo as package
     from shiftlab import explorer
 
-    settings.say(f"Building a catalog of bundled real data in '{folder}' (about 60 MB, no network).")
+    settings.say(f"Building a catalog of bundled real data in '{folder}' (about 40 MB, no network).")
     with _bar(settings.quiet) as progress:
         catalog = package.build(folder, progress)
     port = explorer.free_port()
