@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import widgets
 from shiftlab.errors import ShiftLabError
 
 _HERE = Path(__file__).parent
+_log = logging.getLogger("shiftlab.explorer")
 _WITHOUT_CATALOG = ("measures", "cards")
 
 
@@ -95,6 +97,10 @@ def _run(page: st.Page) -> None:
         page.run()
     except ShiftLabError as error:
         st.error(widgets.plain(str(error)), icon=":material/error:")
+    except Exception:
+        # A fault of ours: the page shows no details, so the terminal must.
+        _log.exception("the page '%s' failed", page.url_path or "home")
+        raise
 
 
 main()

@@ -6,6 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import polars as pl
 import pytest
@@ -52,6 +53,18 @@ def test_small_catalogs(page: Page, sizes: dict[str, Path], name: str, size: str
     assert at.title
     if told := TOLD.get((size, name)):
         assert told.lower() in shown(at).lower() + " ".join(str(one.options) for one in at.selectbox).lower()
+
+
+def test_a_fault_is_told_in_the_terminal(
+    page: Page, own: sl.Catalog, caplog: pytest.LogCaptureFixture
+) -> None:
+    with duckdb.connect(str(own.store.file)) as con:
+        con.execute("alter table run rename to was_run")
+    at = page("runs", own.path)
+    assert at.exception
+    told = [one for one in caplog.records if one.name == "shiftlab.explorer"]
+    assert told[-1].getMessage() == "the page 'runs' failed"
+    assert told[-1].exc_info
 
 
 @pytest.fixture(scope="module")
