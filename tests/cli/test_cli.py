@@ -215,7 +215,7 @@ def test_sql_that_runs_too_long_is_stopped(cli: Cli, built: Path, statement: str
             2,
             "0 subsets fit",
         ),
-        (["subsets", "list", "--where", "n > "], 1, "SQL:"),
+        (["subsets", "list", "--where", "n > "], 2, "is not one SQL expression"),
         (["subsets", "list", "--dataset", "smal"], 2, "did you mean 'small'"),
         (["subsets", "build", "small"], 2, "lower --min-images"),
         (["ingest", "images", "nowhere.json", "--dataset", "x"], 2, "there is no file"),
