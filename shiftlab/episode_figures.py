@@ -99,10 +99,10 @@ def traces(found: pl.DataFrame, side: str) -> alt.FacetChart:
     )
 
 
-def groups(episodes: pl.DataFrame, scheme: str, metric: str) -> Drawn:
-    """One metric of the episodes of each group: every episode a point, the median a line.
+def groups(episodes: pl.DataFrame, means: pl.DataFrame, scheme: str, metric: str) -> Drawn:
+    """One metric of the episodes of each group: every episode a point, the mean a line with its interval.
 
-    `episodes`: episode, the group's name in `scheme`, `metric`.
+    `episodes`: episode, the group's name in `scheme`, `metric`. `means`: grp, mean, ci_low, ci_high.
     """
     import altair as alt
     import polars as pl
@@ -116,5 +116,10 @@ def groups(episodes: pl.DataFrame, scheme: str, metric: str) -> Drawn:
     points = base.mark_circle(size=60, opacity=0.6, color=GROUP_COLOURS[0]).encode(
         tooltip=["episode", scheme, alt.Tooltip(metric, format=".3~g")]
     )
-    medians = base.mark_tick(thickness=3, size=26, color=MARK_COLOUR).encode(x=f"median({metric}):Q")
-    return alt.layer(points, medians).properties(height=70 + 44 * len(names))
+    middle = alt.Chart(means.rename({"grp": scheme})).encode(y=alt.Y(f"{scheme}:N", sort=names))
+    interval = middle.mark_rule(color=MARK_COLOUR, strokeWidth=2).encode(x="ci_low:Q", x2="ci_high:Q")
+    mean = middle.mark_tick(thickness=3, size=26, color=MARK_COLOUR).encode(
+        x="mean:Q",
+        tooltip=[scheme, *(alt.Tooltip(one, format=".3~g") for one in ("mean", "ci_low", "ci_high"))],
+    )
+    return alt.layer(points, interval, mean).properties(height=70 + 44 * len(names))

@@ -228,8 +228,9 @@ def _groups(dataset: str, episodes: pl.DataFrame) -> None:
         scheme = address.select("Groups by", "scheme", schemes, resets=("left", "right"))
         metric = _metric(dataset)
     _explain(metric)
+    found = gateway.rows("group_scores", dataset=dataset).filter(scheme=scheme, metric=metric)
     below = widgets.chart(
-        episode_figures.groups(_with_metric(dataset, episodes, metric), scheme, metric),
+        episode_figures.groups(_with_metric(dataset, episodes, metric), found, scheme, metric),
         key=f"groups_{scheme}_{metric}", name=f"{dataset}_{metric}_by_{scheme}",
         alt=f"{_spaced(metric)} of the episodes of each {scheme} of {dataset}; the table tells the means.",
     )  # fmt: skip
@@ -237,10 +238,9 @@ def _groups(dataset: str, episodes: pl.DataFrame) -> None:
     with below:
         widgets.copy_as(cli=["episodes", "report", dataset], sql=query, python=f'cat.sql("""{query}""").pl()')
     st.caption(
-        f"Red: the median. Each {scheme} against all others, by shuffling whole episodes; q counts in that many are "
-        "compared. after_length is the difference that remains when length is taken out."
+        f"Red: the mean and its interval. Each {scheme} against all others, by shuffling whole episodes; "
+        "q counts in that many are compared. after_length is the difference that remains when length is taken out."
     )
-    found = gateway.rows("group_scores", dataset=dataset).filter(scheme=scheme, metric=metric)
     widgets.table(
         found.drop("dataset", "scheme", "metric"), key="groups_table", name=f"{dataset}_{metric}_by_{scheme}",
         alt=f"{_spaced(metric)} of each {scheme} against all others",
