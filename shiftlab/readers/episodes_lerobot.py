@@ -127,8 +127,8 @@ def _steps(
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise BadInputError(_why(files, [*keys, "episode_index", "frame_index"], error)) from error
     root = str(path)
+    frame = _as_numbers(frame, files[0], "episode_index", "frame_index")
     return frame.with_columns(
-        pl.col("episode_index", "frame_index").cast(pl.Int64),
         vectors(frame, state_keys, "state", path.name),
         vectors(frame, action_keys, "action", path.name),
         pl.col("src_file").str.strip_prefix(root).str.strip_chars_start("/"),
@@ -289,6 +289,9 @@ def _metadata(file: Path, columns: list[str] | None = None) -> pl.DataFrame:
 def _as_numbers(frame: pl.DataFrame, file: Path, *names: str) -> pl.DataFrame:
     import polars as pl
 
+    odd = [name for name in names if frame.schema[name].is_nested()]  # which polars casts part by part
+    if odd:
+        raise BadInputError(f"{file.name}: {odd[0]} must be whole numbers, not {frame.schema[odd[0]]}")
     try:
         return frame.with_columns(pl.col(names).cast(pl.Int64))
     except pl.exceptions.PolarsError as error:

@@ -100,7 +100,7 @@ def outcome(folder: Path) -> dict[str, dict[str, str]]:
 def swept(folder: Path) -> None:
     """Temporary names that a killed run left are all that may lie about."""
     integrity.check(Store(folder / "catalog"), repair=True)
-    for path in [*folder.glob(".*"), *folder.glob("*.tmp"), *(folder / "catalog").glob(".*.tmp*")]:
+    for path in {*folder.glob(".*"), *folder.glob("*.tmp"), *(folder / "catalog").glob(".*.tmp*")}:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
