@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from shiftlab import frames
 from shiftlab.errors import BadInputError
 from shiftlab.readers import episodes_lerobot, episodes_minari, episodes_robomimic, episodes_table
 from shiftlab.readers.episodes_data import MAX_BYTES, EpisodeData
@@ -38,7 +39,8 @@ def read_episodes(
         raise BadInputError(f"input must be auto, {', '.join(FORMATS)}, not {kind!r}")
     if not path.exists():
         raise BadInputError(f"there is no file or folder '{path}'")
-    return _READERS[kind](path, state=state, action=action, max_bytes=max_bytes)
+    with frames.explained(path):  # columns of types that no reader expects
+        return _READERS[kind](path, state=state, action=action, max_bytes=max_bytes)
 
 
 def detect(path: Path) -> str:

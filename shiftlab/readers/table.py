@@ -63,11 +63,11 @@ def _load(path: Path) -> pl.DataFrame:
     if frame.is_empty():
         raise BadInputError(f"{path.name} has no rows")
     for name, kind in frame.schema.items():
-        if kind.is_nested() or kind in (pl.Binary, pl.Object):
+        if kind.is_nested() or kind in (pl.Binary, pl.Object, pl.Duration):
             raise BadInputError(
                 f"{path.name}: column '{name}' is of type {kind}; expected texts and numbers: leave the column out"
             )
-    return frame
+    return frame.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
 
 
 def _usable(frame: pl.DataFrame, problems: Problems) -> pl.DataFrame:

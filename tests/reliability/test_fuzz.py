@@ -91,6 +91,9 @@ def test_what_was_found_stays_mended(tmp_path: Path, target: str, case: bytes, t
 TABLES = [
     ("steps parquet", {"episode_index": 8, "observation.state": 1, "action": 8}),
     ("labels parquet", {"item": 0, "label": 8}),
+    ("table parquet", {"image_id": 0, "object": 15}),
+    ("table parquet", {"image_id": 0, "object": 0, "x": 16}),
+    ("steps parquet", {"episode_index": 0, "observation.state": 1, "action": 1, "task": 15}),
     ("lerobot 3 episodes", {"episode_index": 13, "tasks": 5, "length": 0}),
     ("losses parquet", {"item": 0, "ce": 0, "ac": 13}),
     ("vectors parquet", {"image_id": 0, "v": 20}),
