@@ -59,8 +59,14 @@ class SlicedDesign:
         count = self.theta.shape[1]
         embedded = np.empty((membership.n_subsets, count, self.bins), np.float32)
         within = np.empty(membership.n_subsets)
+        largest = int(membership.sizes.max())
+        gathered, held = np.empty((largest, count), np.float32), np.empty(largest * count, np.float32)
         for s in range(membership.n_subsets):
-            values = np.ascontiguousarray(self.values[membership.members(s)].T)
+            n = int(membership.sizes[s])
+            # In memory kept from subset to subset; any mode but the default writes into it without a copy.
+            np.take(self.values, membership.members(s), axis=0, out=gathered[:n], mode="clip")
+            values = held[: n * count].reshape(count, n)
+            np.copyto(values, gathered[:n].T)
             weights = None if membership.uniform else membership.weights_of(s)
             within[s] = quantile_rows(values, weights, embedded[s])
         return embedded.reshape(membership.n_subsets, -1), within
