@@ -222,6 +222,7 @@ def test_sql_that_runs_too_long_is_stopped(cli: Cli, built: Path, statement: str
         (["sql", "select nothing from subsets"], 1, "nothing"),
         (["sql"], 2, "give the SQL as QUERY"),
         (["nothing"], 2, "No such command"),
+        (["episodes", "list", "\udcff"], 2, "is no text in UTF-8"),
         (["sql", "select 1", "-o", "out.xyz"], 2, "cannot tell a format"),
         (["sql", "select 1", "-o", "/nowhere/out.csv"], 2, "cannot write '/nowhere/out.csv'"),
     ],
