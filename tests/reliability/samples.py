@@ -215,7 +215,9 @@ DOORS = """
         except BaseException as error:
             outcome = "crashed", f"{type(error).__name__}: {error}"
         print(json.dumps([*outcome, time.monotonic() - start]), flush=True)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+    # Not ru_maxrss, which begins at what the process had that started this one.
+    status = Path("/proc/self/status").read_text().splitlines()
+    print(next(line.split()[1] for line in status if line.startswith("VmHWM")), file=sys.stderr)
 """
 
 
