@@ -137,6 +137,11 @@ def _rows(path: Path, column: str, prob: str | None) -> pl.DataFrame:
         raise BadInputError(f"{path.name} has no column with ids: name it one of {', '.join(_IDS)}")
     if column not in table.columns:
         raise BadInputError(f"{path.name} has no column '{column}'{nearest(column, table.columns)}")
+    for name in (ids, column, prob):
+        if (kind := table.schema.get(name or "")) is not None and kind.is_nested():
+            raise BadInputError(
+                f"{path.name}: column '{name}' is of type {kind}; expected a text or a number a row"
+            )
     probability = pl.lit(None, pl.Float64)
     if prob is not None and prob in table.columns:
         probability = pl.col(prob).cast(pl.Float64, strict=False)

@@ -97,6 +97,7 @@ TABLES = [
     ("lerobot 3 episodes", {"episode_index": 13, "tasks": 5, "length": 0}),
     ("losses parquet", {"item": 0, "ce": 0, "ac": 13}),
     ("vectors parquet", {"image_id": 0, "v": 20}),
+    ("labels parquet", {"item": 0, "prob": 13, "label": 0}),
 ]
 
 
