@@ -16,15 +16,17 @@ import polars as pl
 import pyarrow as pa
 import yaml
 from hypothesis import strategies as st
+from PIL import Image
 
 from shiftlab import resources
 from shiftlab.cards import card
 from shiftlab.curate.benchmarks import SCHEMES, read_scheme
 from shiftlab.curate.weighing import _read_losses as read_losses
+from shiftlab.errors import BadInputError
 from shiftlab.filters.ingest import _read_metadata
 from shiftlab.filters.packing import read_packed
 from shiftlab.paired.ingest import _rows as read_labels
-from shiftlab.readers import vectors
+from shiftlab.readers import pictures, vectors
 from shiftlab.readers.annotations import SCHEMAS, Problems
 from shiftlab.readers.episodes_open import read_episodes
 from shiftlab.readers.weights_open import open_weights, read_layers, read_tensors
@@ -69,6 +71,24 @@ def vectors_and_ids(path: Path) -> Any:
     assert found.matrix.dtype.kind in "fiu"
     assert found.ids.shape == (len(found.matrix),)
     return found
+
+
+def picture(path: Path) -> Any:
+    (kept,) = pictures.small([path])
+    if isinstance(kept, pictures.Bad):
+        raise BadInputError(f"{path.name}: {kept.why}")
+    return _shown(kept)
+
+
+def picture_arrays(path: Path) -> Any:
+    found = vectors.read(path, pictures=True)
+    return [_shown(one) for one in pictures.small_arrays(found.matrix, path)]
+
+
+def _shown(kept: Any) -> bytes:
+    with Image.open(io.BytesIO(kept)) as small:
+        assert max(small.size) <= pictures.SIDE
+        return small.tobytes()
 
 
 def weights(path: Path) -> Any:
@@ -410,6 +430,21 @@ def frame_of(name: str, **columns: Any) -> Make:
     return make
 
 
+def _picture(name: str) -> Make:
+    def make(folder: Path) -> tuple[Path, Path]:
+        pixels = np.arange(90 * 70 * 3, dtype=np.uint32).reshape(90, 70, 3) % 251
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / name)
+        return folder / name, folder / name
+
+    return make
+
+
+def _picture_arrays(folder: Path) -> tuple[Path, Path]:
+    path = folder / "pictures.npz"
+    np.savez(path, image_id=np.array(["1", "2"]), pictures=np.arange(128, dtype=np.uint8).reshape(2, 8, 8))
+    return path, path
+
+
 def _vg(part: str) -> Make:
     sofa = {"object_id": 2, "names": ["sofa"], "x": 1, "y": 2, "w": 3, "h": 4, "synsets": []}
     cat = sofa | {"object_id": 1, "names": ["Cat"], "attributes": ["black "]}
@@ -476,6 +511,9 @@ TARGETS: dict[str, FileTarget] = {
     "vectors npy": _sample("vectors npy", vectors_and_ids, _npy),
     "vectors npz": _sample("vectors npz", vectors_and_ids, arrays_of("image_id", "v", "w", "id")),
     "vectors parquet": _sample("vectors parquet", vectors_and_ids, parquet_of("image_id", "v", "w", "id", "x")),
+    **{f"picture {suffix}": FileTarget(_picture(f"a.{suffix}"), picture, damaged)
+       for suffix in ("png", "jpeg", "gif", "bmp", "tiff", "webp")},
+    "picture arrays": FileTarget(_picture_arrays, picture_arrays, arrays_of("image_id", "pictures", "id")),
     "safetensors": _sample("weights small.safetensors", weights, headed),
     "torch zip": _sample("weights checkpoint_zip.pt", weights, repacked),
     "torch legacy": _sample("weights checkpoint_legacy.pth", weights, headed),
