@@ -94,8 +94,7 @@ def vectors(
     )
     if done.averaged:
         settings.say(f"{done.averaged:,} further vectors of the same ids were averaged into them")
-    if done.unknown_ids:
-        settings.say(f"{done.unknown_ids:,} rows were left out: their ids are no items of '{dataset}'")
+    _say_unknown(settings, done)
 
 
 @ingest.command(epilog="Example: shiftlab ingest pictures train2017/ --dataset coco")
@@ -164,6 +163,10 @@ def _said(settings: Settings, file: str, done: Any) -> None:
         settings.say(f"{file} is in '{done.dataset}' already: nothing to do")
         return
     settings.say(f"{done.rows:,} {done.what} -> '{done.dataset}'")
+    _say_unknown(settings, done)
+
+
+def _say_unknown(settings: Settings, done: Any) -> None:
     if done.unknown_ids:
         settings.say(f"{done.unknown_ids:,} rows were left out: their ids are no items of '{done.dataset}'")
 
@@ -188,8 +191,7 @@ def signals(settings: Settings, file: str, dataset: str, signal: str, **options:
         return
     shape = " x ".join(map(str, done.shape))
     settings.say(f"{done.signals:,} signals of {shape} -> '{dataset}', '{signal}' ({done.stage})")
-    if done.unknown_ids:
-        settings.say(f"{done.unknown_ids:,} rows were left out: their ids are no items of '{dataset}'")
+    _say_unknown(settings, done)
 
 
 @ingest.command(epilog="Example: shiftlab ingest checkpoints tuned.safetensors --model net --stage tuned")

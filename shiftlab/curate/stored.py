@@ -76,22 +76,16 @@ def recipe(store: Store, ref: SubsetRef) -> dict[str, Any]:
     about: dict[str, Any] = {"dataset": ref.dataset, "name": ref.name, "n": ref.n}
     found = list_curated(store, ref.dataset)
     row = found.filter(found["name"] == ref.name)
-    if len(row):
-        told = row.row(0, named=True)
-        return about | {
-            "operation": told["operation"],
-            "params": json.loads(told["params"]),
-            "parents": json.loads(told["parents"]),
-            "seed": told["seed"],
-            "shiftlab": told["version"],
-        }
-    with store.read() as con:
-        built = con.sql(queries.sql("curate_built_by"), params={"subset_id": ref.subset_id}).pl()
-    told = built.row(0, named=True)
+    made_from = "parents"
+    if not len(row):
+        made_from = "inputs"
+        with store.read() as con:
+            row = con.sql(queries.sql("curate_built_by"), params={"subset_id": ref.subset_id}).pl()
+    told = row.row(0, named=True)
     return about | {
         "operation": told["operation"],
         "params": json.loads(told["params"]),
-        "inputs": json.loads(told["inputs"]),
+        made_from: json.loads(told[made_from]),
         "seed": told["seed"],
         "shiftlab": told["version"],
     }

@@ -76,7 +76,7 @@ def rbf(gamma: float) -> Kernel:
         np.minimum(exponent, 0, out=exponent)
         return np.exp(exponent, out=exponent)
 
-    return Kernel(lambda x: _squared_gap_factors(x, -gamma), tile, lambda x: np.ones(len(x)))
+    return Kernel(lambda x: squared_gap_factors(x, -gamma), tile, lambda x: np.ones(len(x)))
 
 
 def distance() -> Kernel:
@@ -87,7 +87,7 @@ def distance() -> Kernel:
         table *= table > 64 * np.finfo(np.float64).eps * (a[:, -2:-1] + b[:, -1])
         return np.sqrt(table, out=table)
 
-    return Kernel(lambda x: _squared_gap_factors(x, 1.0), tile, lambda x: np.zeros(len(x)))
+    return Kernel(lambda x: squared_gap_factors(x, 1.0), tile, lambda x: np.zeros(len(x)))
 
 
 def cubic(scale: float, offset: float) -> Kernel:
@@ -103,7 +103,7 @@ def cubic(scale: float, offset: float) -> Kernel:
     )
 
 
-def _squared_gap_factors(x: Floats, factor: float) -> tuple[Floats, Floats]:
+def squared_gap_factors(x: Floats, factor: float) -> tuple[Floats, Floats]:
     """Matrices (n, d + 2) whose rows multiply to ``factor`` |x - y|^2; the norms are their last two columns."""
     norm = factor * np.einsum("ij,ij->i", x, x)[:, None]
     one = np.ones_like(norm)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shiftlab.measures.pair_means import squared_gap_factors
 from shiftlab.shift.pairs.embedding import Squared, unbiased_gaps
 from shiftlab.shift.pairs.membership import Membership
 
@@ -39,7 +40,7 @@ class KernelDesign:
         starts = range(0, n, TILE)
         columns = membership.single.tocsc()
         parts = [columns[:, b : b + TILE].tocsr() for b in starts]
-        left, right = self._factors()
+        left, right = squared_gap_factors(self.rows, 1.0 if self.gamma is None else -float(self.gamma))
         total = np.zeros((s, s))
         for i, a in enumerate(starts):
             part = np.zeros((s, min(TILE, n - a)), np.float32)
@@ -51,13 +52,6 @@ class KernelDesign:
             total += found.T
             self.tick()
         return total
-
-    def _factors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Matrices (N, d + 2) whose rows multiply to squared distances, or to exponents of the kernel."""
-        factor = np.float32(1 if self.gamma is None else -self.gamma)
-        norm = factor * np.einsum("ij,ij->i", self.rows, self.rows)[:, None]
-        one = np.ones_like(norm)
-        return np.hstack([-2 * factor * self.rows, norm, one]), np.hstack([self.rows, one, norm])
 
     def _tile(
         self, left: NDArray[np.float32], right: NDArray[np.float32], diagonal: bool
