@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -211,23 +210,19 @@ def test_a_full_disk_leaves_all_or_nothing(
 
 @pytest.mark.parametrize("task", EACH)
 def test_a_folder_that_cannot_be_written_stays_as_it_is(
-    bases: dict[str, Path], nurseries: list[Nursery], tally: Tally, task: str
+    bases: dict[str, Path], nurseries: list[Nursery], tally: Tally, task: str, tmp_path: Path
 ) -> None:
-    with (
-        tempfile.TemporaryDirectory() as name
-    ):  # pytest's own folders are closed to the user that the child becomes
-        folder = Path(name)
-        folder.chmod(0o755)
-        shutil.copytree(bases[task], folder / "given")
-        for path in [folder / "given", *(folder / "given").rglob("*")]:
-            path.chmod(0o555 if path.is_dir() else 0o444)
-        try:
-            code, words, _ = nurseries[0].run(task, folder / "given", nobody=1)
-            assert code == 2, (code, words)
-            assert "cannot" in words
-        finally:
-            for path in [folder / "given", *(folder / "given").rglob("*")]:
-                path.chmod(0o755 if path.is_dir() else 0o644)
-        assert not broken(folder / "given")
-        assert nurseries[0].run(task, folder / "given")[:2] == (0, "")
+    folder = tmp_path / "given"
+    shutil.copytree(bases[task], folder)
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        code, words, _ = nurseries[0].run(task, folder, as_owner=1)
+        assert code == 2, (code, words)
+        assert "cannot" in words
+    finally:
+        for path in [folder, *folder.rglob("*")]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    assert not broken(folder)
+    assert nurseries[0].run(task, folder)[:2] == (0, "")
     tally("crash", read_only_folders=1)
