@@ -15,7 +15,7 @@ import streamlit as st
 import address
 import gateway
 import jobs
-from shiftlab import __version__, figures, report
+from shiftlab import __version__, figures, matrix_figures, report
 from shiftlab.cli import output
 from shiftlab.errors import CatalogBusyError, NotFoundError, ShiftLabError
 
@@ -211,18 +211,18 @@ def matrix(
     alt: str,
     on_choose: Callable[[str, str], None],
     chosen: Sequence[str] = (),
-    tree: figures.Tree | None = None,
+    tree: matrix_figures.Tree | None = None,
 ) -> tuple[Any, Any]:
     """The heat map of all pairs; a click on a cell calls `on_choose` with both names.
 
-    Above `figures.ALTAIR_CELLS` subsets it is drawn by ECharts. Returns the row below it and what is exported.
+    Above `matrix_figures.ALTAIR_CELLS` subsets it is drawn by ECharts. Returns the row below it and what is exported.
     """
-    drawn: Any = figures.matrix(pairs, order, title, selected=chosen)
+    drawn: Any = matrix_figures.matrix(pairs, order, title, selected=chosen)
     if tree:
-        drawn = figures.with_tree(drawn, tree, title)
+        drawn = matrix_figures.with_tree(drawn, tree, title)
         key += "_tree"
-    large = len(order) > figures.ALTAIR_CELLS
-    cells = figures.square(pairs).select("left_name", "right_name") if large else None
+    large = len(order) > matrix_figures.ALTAIR_CELLS
+    cells = matrix_figures.square(pairs).select("left_name", "right_name") if large else None
 
     def clicked() -> None:
         selection = st.session_state[key]["selection"]
@@ -237,7 +237,7 @@ def matrix(
         for left, right in found:
             on_choose(left, right)
 
-    option = figures.large_matrix(pairs, order, title) | {"height": 820} if large else drawn
+    option = matrix_figures.large_matrix(pairs, order, title) | {"height": 820} if large else drawn
     return chart(option, key=key, alt=alt, name=name, export=drawn, on_select=clicked), drawn
 
 

@@ -12,8 +12,8 @@ from shiftlab.figures import (
     NO_VALUE_COLOUR,
     RIGHT_COLOUR,
     over_depth,
-    square,
 )
+from shiftlab.matrix_figures import square
 
 if TYPE_CHECKING:
     import altair as alt

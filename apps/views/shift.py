@@ -14,7 +14,7 @@ import streamlit as st
 import address
 import gateway
 import widgets
-from shiftlab import figures, measures
+from shiftlab import matrix_figures, measures, subset_figures
 from shiftlab.report import Report, Section
 from shiftlab.shift.layout import classical_scaling
 from widgets import literal, number, plain
@@ -209,7 +209,7 @@ def _order(shown: Shown, how: str) -> list[str]:
         sorted_names = nodes.sort("community", "name", nulls_last=True)["name"]
         return sorted_names.filter(sorted_names.is_in(shown.names)).to_list()
     if how == "mean":
-        mean = figures.square(shown.pairs).group_by("left_name").agg(pl.col("value").mean())
+        mean = matrix_figures.square(shown.pairs).group_by("left_name").agg(pl.col("value").mean())
         ranked = dict(mean.iter_rows())
         return sorted(shown.names, key=lambda one: (-(ranked.get(one) or -math.inf), one))
     return shown.names
@@ -233,7 +233,7 @@ def _chosen_pair(shown: Shown) -> tuple[str, str] | None:
 def _draw(shown: Shown, how: str, pair: tuple[str, str] | None) -> None:
     tree = None
     if how == "cluster":
-        tree = figures.clustered(shown.pairs, shown.names, similarity=shown.measure in _SIMILARITIES)
+        tree = matrix_figures.clustered(shown.pairs, shown.names, similarity=shown.measure in _SIMILARITIES)
     order = tree.order if tree else _order(shown, how)
     key = f"matrix_{shown.dataset}_{shown.subject}_{shown.measure}"
     name = f"{shown.measure}_{shown.subject}"
@@ -282,7 +282,7 @@ def _map(shown: Shown, pair: tuple[str, str] | None) -> None:
     frame, stress, left_out = points
     key = f"map_{shown.dataset}_{shown.subject}_{shown.measure}"
     below = widgets.chart(
-        figures.subset_map(frame, selected=pair or ()), key=key, name=f"map_{shown.measure}_{shown.subject}",
+        subset_figures.subset_map(frame, selected=pair or ()), key=key, name=f"map_{shown.measure}_{shown.subject}",
         alt=f"Map of {len(frame)} subsets of {shown.subject} by {shown.title}; the table of pairs tells the distances.",
         on_select=lambda: None,
     )  # fmt: skip
@@ -309,7 +309,7 @@ def _placed(
 ) -> tuple[pl.DataFrame, float, int] | None:
     """Subsets with places x and y, Kruskal's stress, and how many had to be left out. Only `_shown` is read."""
     shown = _shown
-    values = figures.square(shown.pairs.select("left_name", "right_name", "value"))
+    values = matrix_figures.square(shown.pairs.select("left_name", "right_name", "value"))
     if shown.measure in _SIMILARITIES:
         values = values.with_columns(1 - pl.col("value"))
     wide = values.pivot("right_name", index="left_name", values="value", sort_columns=True).sort("left_name")

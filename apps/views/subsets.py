@@ -9,7 +9,7 @@ import address
 import gateway
 import thumbnails
 import widgets
-from shiftlab import figures
+from shiftlab import matrix_figures, subset_figures
 from widgets import literal, plain
 
 _ITEMS_PER_PAGE = 24
@@ -76,7 +76,7 @@ def _overlaps(dataset: str, subject: str, nodes: pl.DataFrame, pairs: pl.DataFra
         "Share of the items", "share", list(_SHARES), widget=st.segmented_control, shown=_SHARES.__getitem__
     )
     values = pairs.rename({measure: "value"})
-    tree = figures.clustered(values, nodes["name"].to_list(), similarity=True)
+    tree = matrix_figures.clustered(values, nodes["name"].to_list(), similarity=True)
 
     def chosen(left: str, right: str) -> None:
         st.session_state["_go_pair"] = {"dataset": dataset, "left": left, "right": right}
@@ -128,9 +128,9 @@ def _graph(
         return
     key = f"graph_{dataset}_{subject}"
     communities = placed.group_by("community").len().filter(pl.col("len") > 1).height
-    option = figures.meta_graph(placed, edges, selected=name) | {"height": 640}
+    option = subset_figures.meta_graph(placed, edges, selected=name) | {"height": 640}
     below = widgets.chart(
-        option, key=key, name=f"meta_graph_{subject}", export=figures.meta_graph_drawing(placed, edges),
+        option, key=key, name=f"meta_graph_{subject}", export=subset_figures.meta_graph_drawing(placed, edges),
         alt=f"Meta-graph of {subject}: {len(placed)} subsets, {len(edges)} edges, {communities} communities. "
         "The table below lists the same subsets.",
         on_select=lambda: _clicked(key, placed["name"].to_list()),

@@ -162,11 +162,11 @@ def matrix(settings: Settings, measure: str, square: bool, plot: Path | None, **
 
 
 def _heat_map(found: Matrix) -> Any:
-    from shiftlab import figures
+    from shiftlab import matrix_figures
 
     title = found.measure.replace("_", " ")
-    tree = figures.clustered(found.pairs, found.names, similarity=found.measure == "overlap")
-    return figures.with_tree(figures.matrix(found.pairs, tree.order, title), tree, title)
+    tree = matrix_figures.clustered(found.pairs, found.names, similarity=found.measure == "overlap")
+    return matrix_figures.with_tree(matrix_figures.matrix(found.pairs, tree.order, title), tree, title)
 
 
 @shift.command(

@@ -150,7 +150,7 @@ def graph(settings: Settings, subject: str, dataset: str | None, edges: bool, pl
 
 
 def _drawing(store: Store, subject: str, dataset: str | None) -> Any:
-    from shiftlab import figures
+    from shiftlab import subset_figures
     from shiftlab import subsets as package
     from shiftlab.errors import BadInputError
 
@@ -161,4 +161,4 @@ def _drawing(store: Store, subject: str, dataset: str | None) -> Any:
     if nodes.is_empty():
         raise BadInputError(f"nothing to draw: no subset of '{subject}' has a place in a meta-graph")
     edges = package.graph(store, subject, dataset, edges_only=True)
-    return figures.meta_graph_drawing(nodes, edges)
+    return subset_figures.meta_graph_drawing(nodes, edges)

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 import shiftlab as sl
-from shiftlab import figures, queries, safe_sql
+from shiftlab import matrix_figures, queries, safe_sql
 from shiftlab.report import Report, Section
 from tests.app.conftest import Page, shown
 from tests.app.test_pages import PAGES
@@ -117,7 +117,7 @@ def test_a_report_of_three_hundred_subsets_stays_small(large: Path) -> None:
         pairs = con.sql(queries.sql("page_scores"), params=values).pl()
     names = sorted({*pairs["left_name"], *pairs["right_name"]})
     assert len(names) == 300
-    drawn = figures.matrix(pairs, names, "jensen shannon")
+    drawn = matrix_figures.matrix(pairs, names, "jensen shannon")
     content = Report("All pairs", {}, [Section("Matrix", figure=drawn, alt="matrix", table=pairs)]).html()
     assert len(content) < 5_000_000
     assert b"http" not in content.replace(b"http://www.w3.org", b"")

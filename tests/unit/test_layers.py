@@ -64,6 +64,8 @@ def test_imports_point_down(path: Path) -> None:
             "explorer",
             "figures",
             "filter_figures",
+            "matrix_figures",
+            "subset_figures",
             "episode_figures",
             "report",
             "data",

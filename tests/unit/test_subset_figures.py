@@ -1,0 +1,43 @@
+"""The meta-graph and the map of subsets: what is drawn for given rows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import polars as pl
+import pytest
+
+from shiftlab import figures, subset_figures
+
+
+def nodes(n: int, **columns: Any) -> pl.DataFrame:
+    names = [f"cat(x{one})" for one in range(n)]
+    plain = {"name": names, "context": names, "n": range(1, n + 1), "community": [0] * n,
+             "x": [one / n for one in range(n)], "y": [(one * 7 % n) / n for one in range(n)]}  # fmt: skip
+    return pl.DataFrame(plain | columns, strict=False)
+
+
+@pytest.mark.parametrize("n", [1, 5, 40, 300])
+@pytest.mark.parametrize("edges", [0, 3])
+def test_every_node_has_a_place_of_its_own_inside_the_picture(n: int, edges: int) -> None:
+    frame = nodes(n)
+    names = frame["name"].to_list()
+    joined = [(names[one], names[one + 1], 0.5) for one in range(min(edges, n - 1))]
+    links = pl.DataFrame(
+        joined, schema={"left_name": pl.String, "right_name": pl.String, "overlap": pl.Float64}, orient="row"
+    )
+    places = subset_figures.graph_places(frame, links)
+    assert places["name"].to_list() == names
+    assert places.select(pl.col("x", "y").is_between(0, 1).all()).row(0) == (True, True)
+    assert places.select("x", "y").n_unique() == n
+
+
+def test_meta_graph_colours_communities_and_leaves_single_ones_grey() -> None:
+    frame = nodes(4, community=[0, 0, 1, None])
+    links = pl.DataFrame({"left_name": ["cat(x0)"], "right_name": ["cat(x1)"], "overlap": [0.4]})
+    option = subset_figures.meta_graph(frame, links, selected="cat(x2)")
+    last = len(figures.GROUP_COLOURS)
+    assert [node["category"] for node in option["series"][0]["data"]] == [0, 0, last, last]
+    assert option["series"][0]["data"][2]["itemStyle"]["borderColor"] == figures.MARK_COLOUR
+    json.dumps(option, allow_nan=False)
