@@ -72,7 +72,7 @@ def rows(arguments: Sequence[str], *, stdin: str = "", timeout: float = 30.0) ->
     return _rows(gateway.current().stamp, tuple(arguments), stdin, timeout)
 
 
-@st.cache_data(max_entries=60, show_spinner="Running the query")
+@st.cache_data(max_entries=60, max_size="300MB", show_spinner="Running the query")
 def _rows(stamp: tuple[str, int, int], arguments: tuple[str, ...], stdin: str, timeout: float) -> Rows:
     gateway.current().release()
     started = time.perf_counter()

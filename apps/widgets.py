@@ -83,14 +83,17 @@ def no_dataset() -> None:
     )
 
 
-def pick_dataset() -> str | None:
-    """The data set of the page, from the URL; None with an empty state where there is none."""
+def pick_dataset(resets: Sequence[str] = ()) -> str | None:
+    """The data set of the page, from the URL; None with an empty state where there is none.
+
+    Another one takes the names in `resets` out of the URL.
+    """
     datasets = gateway.rows("page_datasets")
     if datasets.is_empty():
         no_dataset()
         return None
     richest = datasets.sort("subsets", "items", descending=True)["dataset"][0]
-    return address.select("Dataset", "dataset", datasets["dataset"].to_list(), default=richest)
+    return address.select("Dataset", "dataset", datasets["dataset"].to_list(), default=richest, resets=resets)
 
 
 def pick_class(dataset: str) -> str | None:
@@ -106,27 +109,36 @@ def pick_class(dataset: str) -> str | None:
     counts = dict(classes.select("class", "subsets").iter_rows())
     return address.select(
         "Class", "class", sorted(counts), default=classes["class"][0], shown=lambda c: f"{c} ({counts[c]} subsets)",
-        resets=("subset", "left", "right"),
+        resets=("subset", "left", "right", "chosen"),
     )  # fmt: skip
 
 
 def predicate(dataset: str, subject: str) -> tuple[str, list[str] | None]:
-    """A filter of the subsets of a class by SQL, from the URL, and the names that fit; None where there is no filter.
+    """A filter of the subsets of a class by SQL, from the URL, and the names that fit; None without a filter."""
+    words = ["subsets", "list", "--dataset", dataset, "--class", subject]
+    where, found = narrowed(words, "name", example="n > 100 and degree > 2")
+    return where, None if found is None else found.to_list()
+
+
+def narrowed(
+    words: Sequence[str], column: str, *, example: str, resets: Sequence[str] = ()
+) -> tuple[str, pl.Series | None]:
+    """A filter by SQL, from the URL, of what a command lists (its `words`), and a column of the rows that fit.
 
     The command line takes the same words. A filter that is refused says why, and then nothing fits.
     """
+    listed = f"{words[0]} {words[1]}"
     where = address.typed(
-        "Filter by a SQL predicate", "where", placeholder="n > 100 and degree > 2",
-        help="Over the columns of the view subsets; the command line takes the same: shiftlab subsets list --where",
+        "Filter by a SQL predicate", "where", placeholder=example, resets=resets,
+        help=f"Over the columns of the view {words[0]}; the command line takes the same: shiftlab {listed} --where",
     ).strip()  # fmt: skip
     if not where:
         return "", None
     try:
-        found = jobs.rows(["subsets", "list", "--dataset", dataset, "--class", subject, f"--where={where}"])
+        return where, jobs.rows([*words, f"--where={where}"]).frame[column]
     except jobs.CommandError as error:
         st.error(f"**The filter was refused.** {plain(str(error))}", icon=":material/error:")
-        return where, []
-    return where, found.frame["name"].to_list()
+        return where, pl.Series(column, [], pl.String)
 
 
 def chart(
@@ -306,6 +318,9 @@ def computed(run_id: int | None, facts: Mapping[str, Any]) -> None:
             f"seed {'none' if one['seed'] is None else one['seed']}"
         )
         st.json(json.loads(one["params"]), expanded=True)
+        if inputs := json.loads(one["inputs"]):
+            st.markdown("**Inputs**, by sha256")
+            st.json(inputs, expanded=True)
         st.page_link(RUNS, label="See the run", icon=":material/history:", query_params={"run": str(run_id)})
 
 

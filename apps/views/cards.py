@@ -49,6 +49,7 @@ def main() -> None:
             "Numbers", json.dumps(numbers, indent=1), f"{name}.stats.json", icon=":material/download:",
             help="Sizes, hashes and columns as recomputed from the data.",
         )  # fmt: skip
+        _built(numbers)
     _unchanged(card, numbers)
     page = card.folder / "README.md"
     if not page.exists():
@@ -58,6 +59,21 @@ def main() -> None:
     _, _, text = page.read_text(encoding="utf-8").partition("-->")
     with st.container(border=True):
         st.markdown(re.sub(r"^#", "##", text, flags=re.M))  # below the heading of the page
+
+
+def _built(numbers: dict[str, Any]) -> None:
+    """By what the numbers of the card came about, and from which files."""
+    if not numbers:
+        return
+    facts = {"Computed by": "`shiftlab cards build`", "Version of the card": plain(numbers["version"])}
+    for one in numbers["files"]:
+        facts[plain(one["name"])] = f"{one['bytes']:,} bytes, sha256 `{one['sha256']}`"
+    if one := numbers.get("shift"):
+        facts["Shift"] = (
+            f"{plain(one['measure'])} of {plain(one['what'])} between {plain(one['left'])} and {plain(one['right'])}, "
+            f"n = {one['n_left']:,} and {one['n_right']:,}, {one['permutations']} permutations"
+        )
+    widgets.computed(None, facts)
 
 
 def _unchanged(card: cards.Card, numbers: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -16,40 +17,98 @@ from widgets import literal, plain
 _PER_PAGE = ("50", "200", "500")
 
 
+@dataclass(frozen=True)
+class _Filter:
+    """What of a data set is listed: items that show an object, that a subset holds, whose id starts with a text."""
+
+    dataset: str
+    shows: str
+    subset: str
+    starts: str
+
+    def words(self) -> list[str]:
+        """The command that lists them, but for the start of the id, which it takes in a predicate."""
+        narrower = [("--shows", self.shows), ("--subset", self.subset)]
+        options = [word for name, value in narrower if value for word in (name, value)]
+        return ["items", "list", "--dataset", self.dataset, *options]
+
+    def condition(self, where: str) -> str:
+        """The predicate `where`, and the start of the id, as one."""
+        starts = f"starts_with(item, {literal(self.starts)})" if self.starts else ""
+        return f"{_bracketed(where)} and {starts}" if where and starts else where or starts
+
+    def sql(self, where: str) -> str:
+        """The same rows in SQL."""
+        parts = [f"dataset = {literal(self.dataset)}"]
+        if self.shows:
+            parts.append(f"list_contains(objects, {literal(self.shows)})")
+        if self.subset:
+            parts.append(
+                "item_id in (select m.item_id from membership m join subset s using (subset_id)\n"
+                f"    where s.dataset = {literal(self.dataset)} and s.name = {literal(self.subset)})"
+            )
+        if condition := self.condition(where):
+            parts.append(_bracketed(condition))
+        return "from items where " + "\nand ".join(parts) + "\norder by item"
+
+
+def _bracketed(condition: str) -> str:
+    """On lines of its own where it may end in a comment, which would take the bracket with it."""
+    return f"(\n{condition}\n)" if "--" in condition or "\n" in condition else f"({condition})"
+
+
 def main() -> None:
     widgets.heading(
         "Items", "The images or other units of a data set: what each shows, and which subsets hold it."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        dataset = widgets.pick_dataset()
+        dataset = widgets.pick_dataset(resets=("object", "subset", "item", "page"))
         if dataset is None:
             return
-        objects = gateway.rows("page_objects", dataset=dataset)
-        counts = dict(objects.iter_rows())
-        shows = address.select(
-            "Shows", "object", ["", *counts], shown=lambda o: f"{o} ({counts[o]:,} items)" if o else "anything",
-            resets=("page",),
-        )  # fmt: skip
-        starts = address.typed("Id starts with", "starts", resets=("page",))
+        wanted = _filter(dataset)
         view = "table"
         if thumbnails.there(dataset):
             view = address.select("View", "view", ["pictures", "table"], widget=st.segmented_control)
         per_page = int(address.select("Items a page", "per_page", _PER_PAGE, resets=("page",), width=130))
+    where, fitting = widgets.narrowed(
+        wanted.words(), "item", example="len(objects) > 3 and labels['split'] = 'test'", resets=("page",)
+    )
     left, right = st.columns([3, 2], gap="large")
     with left:
-        _list(dataset, shows, starts, view, per_page)
+        _list(wanted, where, fitting, view, per_page)
     with right:
         _one(dataset)
 
 
-def _list(dataset: str, shows: str, starts: str, view: str, per_page: int) -> None:
-    wanted = {"dataset": dataset, "object": shows, "starts": starts}
-    n = gateway.rows("page_count_items", **wanted)["n"][0]
+def _filter(dataset: str) -> _Filter:
+    objects = dict(gateway.rows("page_objects", dataset=dataset).iter_rows())
+    subsets = dict(gateway.rows("page_subset_names", dataset=dataset).select("name", "n").iter_rows())
+    shows = address.select(
+        "Shows", "object", ["", *objects], shown=lambda o: f"{o} ({objects[o]:,} items)" if o else "anything",
+        resets=("page",),
+    )  # fmt: skip
+    subset = address.select(
+        "Subset", "subset", ["", *subsets], shown=lambda s: f"{s} ({subsets[s]:,} items)" if s else "any or none",
+        resets=("page",),
+    )  # fmt: skip
+    return _Filter(dataset, shows, subset, address.typed("Id starts with", "starts", resets=("page",)))
+
+
+def _list(wanted: _Filter, where: str, fitting: pl.Series | None, view: str, per_page: int) -> None:
+    dataset = wanted.dataset
+    if fitting is not None:
+        fitting = fitting.filter(fitting.str.starts_with(wanted.starts))
+    n = _count(wanted) if fitting is None else len(fitting)
     if n == 0:
-        widgets.empty_state("No item fits", "Clear the id or the object above to see more.")
+        widgets.empty_state("No item fits", "Clear or change what is asked for above to see more.")
         return
     page = widgets.page_of(n, per_page)
-    frame = gateway.rows("page_some_items", **wanted, limit=per_page, offset=(page - 1) * per_page)
+    place = {"limit": per_page, "offset": (page - 1) * per_page}
+    if fitting is None:
+        names = gateway.rows("page_item_names", **_values(wanted), **place)["item"]
+    else:
+        names = fitting.slice(place["offset"], place["limit"])
+    frame = gateway.rows("page_some_items", dataset=dataset, items=names.to_list())
     key = f"items_{view}_{dataset}"
     if view == "pictures":
         thumbnails.grid(
@@ -60,11 +119,45 @@ def _list(dataset: str, shows: str, starts: str, view: str, per_page: int) -> No
     else:
         below = _table(dataset, widgets.filled(frame.drop("item_id")), key, page)
     widgets.pages_of(n, per_page, page)
-    query = f"select external_id from presence where dataset = {literal(dataset)}"
-    query += f" and term = {literal(shows)}" if shows else ""
-    query += f" and starts_with(external_id, {literal(starts)})" if starts else ""
     with below:
-        widgets.copy_as(cli=["sql", query], sql=query, python=f'cat.sql("""{query}""").pl()')
+        _copy(wanted, where)
+        _brought(dataset, n)
+
+
+def _count(wanted: _Filter) -> int:
+    return int(gateway.rows("page_count_items", **_values(wanted))["n"][0])
+
+
+def _values(wanted: _Filter) -> dict[str, Any]:
+    """What the statements that list and count items ask for."""
+    subset_id = None
+    if wanted.subset:
+        found = gateway.rows("page_subset", dataset=wanted.dataset, name=wanted.subset)
+        subset_id = found["subset_id"][0]
+    return {
+        "dataset": wanted.dataset, "object": wanted.shows, "starts": wanted.starts, "subset_id": subset_id,
+    }  # fmt: skip
+
+
+def _copy(wanted: _Filter, where: str) -> None:
+    condition = wanted.condition(where)
+    options = {"where": condition, "subset": wanted.subset, "shows": wanted.shows}
+    given = "".join(f", {name}={value!r}" for name, value in options.items() if value)
+    widgets.copy_as(
+        cli=[*wanted.words(), *([f"--where={condition}"] if condition else [])],
+        sql=wanted.sql(where),
+        python=f"from shiftlab import subsets\n\nsubsets.list_items(cat.store, {wanted.dataset!r}{given})",
+    )
+
+
+def _brought(dataset: str, n: int) -> None:
+    """The run that brought the items, and what else was read into the data set since."""
+    runs = gateway.rows("page_ingests", dataset=dataset)
+    told = ", ".join(f"{command} (run {run_id})" for run_id, command in runs.iter_rows())
+    first = None if runs.is_empty() else int(runs["run_id"][0])
+    widgets.computed(
+        first, {"Items listed": widgets.number(n), "Read into the data set by": told or "unknown"}
+    )
 
 
 def _table(dataset: str, shown: pl.DataFrame, key: str, page: int) -> Any:
@@ -122,12 +215,17 @@ def _subsets(dataset: str, name: str, item: dict[str, Any]) -> None:
         for row in widgets.selected_rows("item_subsets"):
             st.session_state["_go"] = {"class": subsets["class"][row], "subset": subsets["name"][row]}
 
-    widgets.table(
-        subsets.drop("weight"), key="item_subsets", name=f"item_{name}_subsets", height=300, on_select=clicked,
-        alt=f"Subsets that hold item {name}",
+    below = widgets.table(
+        subsets.drop("weight", "run_id"), key="item_subsets", name=f"item_{name}_subsets", height=300,
+        on_select=clicked, alt=f"Subsets that hold item {name}",
         sql="select s.name, s.class, s.n, m.weight from membership m join subset s using (subset_id)\n"
         f"where s.kept and m.item_id = {item['item_id']} order by s.class, s.name",
     )  # fmt: skip
+    if len(subsets):
+        made = subsets.group_by("run_id").len().sort("run_id", descending=True)
+        told = ", ".join(f"{count} by run {run_id}" for run_id, count in made.iter_rows())
+        with below:
+            widgets.computed(int(made["run_id"][0]), {"Subsets": told})
     if going := st.session_state.pop("_go", None):
         st.switch_page(
             widgets.SUBSETS, query_params={"dataset": dataset, **{k: v for k, v in going.items() if v}}

@@ -289,6 +289,10 @@ def _items(dataset: str, name: str, subset_id: int, n: int) -> None:
             f"where s.dataset = {literal(dataset)} and s.name = {literal(name)} order by i.external_id",
             python=f'from shiftlab import subsets\n\nsubsets.members(cat.store, "{name}", "{dataset}")',
         )
+        st.page_link(
+            widgets.ITEMS, label="Filter them", icon=":material/photo_library:",
+            query_params={"dataset": dataset, "subset": name},
+        )  # fmt: skip
 
 
 main()

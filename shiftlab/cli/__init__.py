@@ -22,6 +22,7 @@ _COMMANDS = {
     "demo": "shiftlab.cli.demo:demo",
     "ingest": "shiftlab.cli.ingest:ingest",
     "subsets": "shiftlab.cli.subsets:subsets",
+    "items": "shiftlab.cli.items:items",
     "shift": "shiftlab.cli.shift:shift",
     "filters": "shiftlab.cli.filters:filters",
     "episodes": "shiftlab.cli.episodes:episodes",

@@ -2,7 +2,17 @@
 
 from shiftlab.subsets.build import Built, Parameters, build_subsets
 from shiftlab.subsets.ingest import Ingested, ingest_images
-from shiftlab.subsets.look import Subset, graph, list_subsets, load, members, neighbours, places, read_names
+from shiftlab.subsets.look import (
+    Subset,
+    graph,
+    list_items,
+    list_subsets,
+    load,
+    members,
+    neighbours,
+    places,
+    read_names,
+)
 from shiftlab.subsets.metagraph import Distances, communities, distances
 
 __all__ = [
@@ -16,6 +26,7 @@ __all__ = [
     "distances",
     "graph",
     "ingest_images",
+    "list_items",
     "list_subsets",
     "load",
     "members",

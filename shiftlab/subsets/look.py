@@ -1,4 +1,4 @@
-"""Looking at the subset catalog: lists, one subset, one class's graph."""
+"""Looking at the subset catalog: lists of subsets and items, one subset, one class's graph."""
 
 from __future__ import annotations
 
@@ -65,6 +65,29 @@ def list_subsets(
     return safe_sql.query(store, safe_sql.narrowed(queries.sql("list_subsets"), where), params).pl()
 
 
+def list_items(
+    store: Store,
+    dataset: str,
+    *,
+    where: str | None = None,
+    subset: str | None = None,
+    shows: str | None = None,
+    limit: int | None = None,
+) -> pl.DataFrame:
+    """Rows of the view items: those of a subset, those that show an object, at most `limit` of them.
+
+    `where` is a SQL predicate over the columns of the view.
+    """
+    require_dataset(store, dataset)
+    if shows is not None:
+        _require_object(store, shows, dataset)
+    subset_id = None if subset is None else require_subset(store, subset, dataset).subset_id
+    params = {"dataset": dataset, "subset_id": subset_id, "shows": shows}
+    # Ordered last of all: a predicate with a sub-select is a join, which keeps no order.
+    query = safe_sql.narrowed(queries.sql("list_items"), where) + "\norder by item"
+    return safe_sql.query(store, query, params, limit=limit).pl()
+
+
 def members(store: Store, name: str, dataset: str | None = None) -> pl.DataFrame:
     """The items of one subset: external_id, weight, file, width, height."""
     subset = require_subset(store, name, dataset)
@@ -128,3 +151,10 @@ def _require_class(store: Store, subject: str, dataset: str | None) -> None:
     if subject not in known:
         hint = nearest(subject, known) if known else ": build them with 'shiftlab subsets build'"
         raise NotFoundError(f"there is no class '{subject}' with subsets{hint}")
+
+
+def _require_object(store: Store, name: str, dataset: str) -> None:
+    with store.read() as con:
+        known = con.sql(queries.sql("object_names"), params={"dataset": dataset}).pl()["name"].to_list()
+    if name not in known:
+        raise NotFoundError(f"no item of '{dataset}' shows '{name}'{nearest(name, known)}")

@@ -90,7 +90,7 @@ where dataset = $dataset group by all order by space, stage;
 select s.*, (select string_agg(distinct i.dataset) from membership m join item i using (item_id)
              where m.subset_id = s.subset_id) as items_of
 from subsets s where s.dataset = $dataset and s.name = $name
-order by s.kept desc limit 1;
+order by s.kept desc, s.context_kind limit 1;
 
 -- name: page_subset_names
 select name, n, class, kept from subset where dataset = $dataset and n > 0 order by name;
@@ -212,6 +212,11 @@ select r.*, (select count(*) from score s where s.run_id = r.run_id) as scores,
        (select count(*) from subset s where s.run_id = r.run_id) as subsets
 from run r where r.run_id = $run_id;
 
+-- name: page_ingests
+-- What brought a data set, its items first.
+select run_id, command from run where dataset = $dataset and starts_with(command, 'ingest ')
+order by command <> 'ingest images', run_id;
+
 -- name: page_item
 -- One item of a data set.
 select item_id, external_id, width, height, file from item where dataset = $dataset and external_id = $item;
@@ -230,19 +235,32 @@ order by kind, n desc, name;
 select scheme, value from label where item_id = $item_id order by scheme, value;
 
 -- name: page_item_subsets
--- Every kept subset that holds the item.
-select s.name, s.class, s.context_kind, s.n, m.weight
+-- Every kept subset that holds the item, with the run that made it.
+select s.name, s.class, s.context_kind, s.n, m.weight, s.run_id
 from membership m join subset s using (subset_id)
 where m.item_id = $item_id and s.kept order by s.class, s.name;
 
+-- name: page_item_names
+-- A page of the items of a data set whose id starts with a text, which show an object and which a subset holds (any,
+-- where the name is empty).
+select i.external_id as item from item i
+where i.dataset = $dataset and starts_with(i.external_id, $starts)
+  and ($object = '' or i.item_id in (select it.item_id from item_term it join term t using (term_id)
+                                     where t.dataset = $dataset and t.kind = 'object' and t.name = $object))
+  and ($subset_id is null or i.item_id in (select item_id from membership where subset_id = $subset_id))
+order by i.external_id limit $limit offset $offset;
+
+-- name: page_count_items
+select count(*) as n from item i
+where i.dataset = $dataset and starts_with(i.external_id, $starts)
+  and ($object = '' or i.item_id in (select it.item_id from item_term it join term t using (term_id)
+                                     where t.dataset = $dataset and t.kind = 'object' and t.name = $object))
+  and ($subset_id is null or i.item_id in (select item_id from membership where subset_id = $subset_id));
+
 -- name: page_some_items
--- A page of the items of a data set whose id starts with a text, and which show an object (any, where it is empty).
+-- Items of a data set by their ids in the source, with the objects and attributes that each shows.
 with shown as (
-    select i.item_id, i.external_id, i.file from item i
-    where i.dataset = $dataset and starts_with(i.external_id, $starts)
-      and ($object = '' or exists (from item_term it join term t using (term_id)
-                                   where it.item_id = i.item_id and t.name = $object and t.dataset = $dataset))
-    order by i.external_id limit $limit offset $offset
+    select item_id, external_id, file from item where dataset = $dataset and external_id in (select unnest($items))
 ),
 objects as (
     select item_id, string_agg(t.name, ', ' order by it.n desc, t.name) as objects
@@ -257,16 +275,10 @@ select s.external_id as item, o.objects, a.attributes, s.file, s.item_id
 from shown s left join objects o using (item_id) left join attributes a using (item_id)
 order by s.external_id;
 
--- name: page_count_items
-select count(*) as n from item i
-where i.dataset = $dataset and starts_with(i.external_id, $starts)
-  and ($object = '' or exists (from item_term it join term t using (term_id)
-                               where it.item_id = i.item_id and t.name = $object and t.dataset = $dataset));
-
 -- name: page_objects
 -- Objects of a data set, the most frequent first.
 select t.name, count(*) as items from item_term it join term t using (term_id)
-where t.dataset = $dataset group by t.name order by items desc, t.name;
+where t.dataset = $dataset and t.kind = 'object' group by t.name order by items desc, t.name;
 
 -- name: page_layers
 -- Layers of all models, or of one, with their place and quality.

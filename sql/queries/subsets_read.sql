@@ -18,6 +18,15 @@ select i.external_id, m.weight, i.file, i.width, i.height
 from membership m join item i using (item_id)
 where m.subset_id = $subset_id order by i.external_id;
 
+-- name: list_items
+-- Items of a data set, of one of its subsets, or that show an object.
+select * exclude (item_id) from items
+where dataset = $dataset and ($shows is null or list_contains(objects, $shows))
+  and ($subset_id is null or item_id in (select item_id from membership where subset_id = $subset_id));
+
+-- name: object_names
+select name from term where dataset = $dataset and kind = 'object';
+
 -- name: class_graph
 -- Every pair of kept subsets of a class.
 select dataset, left_name, right_name, overlap, jaccard, edge, spectral_distance, spectral_valid, resistance, note

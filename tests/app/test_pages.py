@@ -238,6 +238,7 @@ def test_pair_without_a_test_shows_the_command(page: Page) -> None:
         ("pair", {"left": "dog(bed", "right": "cat(bed)"}, "dog(bed"),
         ("measures", {"name": "mmdd"}, "did you mean 'mmd'"),
         ("items", {"item": "nothing"}, "nothing"),
+        ("items", {"dataset": "pets", "subset": "cat(bedd)"}, "did you mean 'cat(bed)'"),
         ("runs", {"run": "x; drop table run"}, "x; drop table run"),
         ("sql", {"q": "select 1", "limit": "many"}, "many"),
     ],

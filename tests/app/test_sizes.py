@@ -96,6 +96,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("subsets", {"see": "overlaps", "class_": "thing"}),
         ("subsets", {"class_": "thing", "subset": "thing(place 007)", "view": "items", "page": "30"}),
         ("items", {"object": "thing", "page": "400", "per_page": "500"}),
+        ("items", {"where": "len(objects) < 9", "subset": "thing(place 007)", "page": "2"}),
         ("shift", {"order": "cluster", "class_": "thing"}),
         ("shift", {"view": "map", "class_": "thing"}),
     ],
@@ -108,6 +109,16 @@ def test_large_catalogs(page: Page, large: Path, name: str, parameters: dict[str
     assert not at.exception
     assert not at.error
     assert not at.warning
+
+
+@pytest.mark.slow
+def test_a_click_in_a_filtered_list_is_answered_at_once(page: Page, large: Path) -> None:
+    at = page("items", large, dataset="large", where="len(objects) < 9")
+    at.query_params["item"] = "7"
+    started = time.process_time()
+    at.run()
+    assert time.process_time() - started < 1
+    assert any(one.value == "Item 7" for one in at.header)
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ COMMANDS = [
     "demo",
     "ingest",
     "subsets",
+    "items",
     "shift",
     "filters",
     "episodes",
@@ -53,7 +54,7 @@ def test_every_command_has_help_with_an_example(cli: Cli, command: list[str]) ->
     done = cli(*command, "--help")
     assert done.returncode == 0
     assert "Usage: shiftlab" in done.stdout
-    groups = [["ingest"], ["subsets"], ["filters"], ["episodes"], ["curate"], ["cards"]]
+    groups = [["ingest"], ["subsets"], ["items"], ["filters"], ["episodes"], ["curate"], ["cards"]]
     assert command in groups or re.search(r"Example: |Start with: ", done.stdout)
 
 
@@ -67,6 +68,34 @@ def test_help_names_every_command_and_loads_nothing_heavy(cli: Cli) -> None:
     loaded = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
     assert "click" in loaded
     assert not loaded & {"numpy", "polars", "duckdb", "scipy", "streamlit", "pyarrow", "rich", "ot"}
+
+
+@pytest.mark.parametrize(
+    ("narrower", "items"),
+    [
+        ([], ["1", "2", "3", "4", "5", "6"]),
+        (["--subset", "cat(sofa)"], ["1", "2", "5"]),
+        (["--shows", "dog"], ["4", "5"]),
+        (["--where", "labels['split'] = 'test' and list_contains(attributes, 'soft')"], ["6"]),
+        (["--shows", "cat", "--subset", "sofa(cat)", "--where", "item <> '2'"], ["1", "5"]),
+        (["--where", "len(objects) = 2", "--limit", "2"], ["1", "2"]),
+        (["--limit", "0"], []),
+    ],
+)
+def test_items_are_listed(cli: Cli, built: Path, narrower: list[str], items: list[str]) -> None:
+    done = cli("--catalog", built, "items", "list", "--dataset", "small", *narrower, "--format", "ndjson")
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["item"] for line in done.stdout.splitlines()] == items
+
+
+def test_items_and_curate_select_take_the_same_predicate(cli: Cli, built: Path) -> None:
+    where = "list_contains(objects, 'cat') and labels['split'] = 'train' and len(places) = 0"
+    listed = cli("--catalog", built, "items", "list", "--dataset", "small", "--where", where)
+    made = cli(
+        "--catalog", built, "curate", "select", where, "--dataset", "small", "--name", "x", "--dry-run"
+    )
+    assert pl.read_csv(listed.stdout.encode())["item"].to_list() == [1, 2, 3]
+    assert dict(pl.read_csv(made.stdout.encode()).select("part", "items").rows())["kept"] == 3
 
 
 def test_list_show_and_graph(cli: Cli, built: Path) -> None:
@@ -217,6 +246,27 @@ def test_sql_that_runs_too_long_is_stopped(cli: Cli, built: Path, statement: str
         ),
         (["subsets", "list", "--where", "n > "], 2, "is not one SQL expression"),
         (["subsets", "list", "--dataset", "smal"], 2, "did you mean 'small'"),
+        (["items", "list"], 2, "Missing option '--dataset'"),
+        (["items", "list", "--dataset", "smal"], 2, "did you mean 'small'"),
+        (["items", "list", "--dataset", "small", "--shows", "sofaa"], 2, "did you mean 'sofa'"),
+        (["items", "list", "--dataset", "small", "--subset", "cat(sofaa)"], 2, "did you mean 'cat(sofa)'"),
+        (["items", "list", "--dataset", "small", "--where", "n > "], 2, "is not one SQL expression"),
+        (
+            ["items", "list", "--dataset", "small", "--where", "true) or (true"],
+            2,
+            "is not one SQL expression",
+        ),
+        (
+            ["items", "list", "--dataset", "small", "--where", "true; drop table item"],
+            2,
+            "is not one SQL expression",
+        ),
+        (["items", "list", "--dataset", "small", "--where", "nothing = 1"], 1, "nothing"),
+        (
+            ["items", "list", "--dataset", "small", "--where", "item in (from read_text('/etc/passwd'))"],
+            1,
+            "disabled",
+        ),
         (["subsets", "build", "small"], 2, "lower --min-images"),
         (["ingest", "images", "nowhere.json", "--dataset", "x"], 2, "there is no file"),
         (["sql", "select nothing from subsets"], 1, "nothing"),
