@@ -37,14 +37,17 @@ def settle() -> None:
 def link() -> str:
     """The full link to what is shown, below the server's address."""
     shown = {k: v for k, v in st.session_state["_chosen"].items() if v != ""}
-    return f"/{st.session_state['_page']}" + (f"?{urlencode(shown)}" if shown else "")
+    return f"/{st.session_state['_page']}" + (f"?{urlencode(shown, doseq=True)}" if shown else "")
 
 
-def write(**values: str | None) -> None:
-    """Changes the URL; None takes a name out of it. A name ending in _ stands for the keyword without it."""
+def write(**values: str | Sequence[str] | None) -> None:
+    """Changes the URL; None and a list of nothing take a name out of it.
+
+    A name ending in _ stands for the keyword without it.
+    """
     for name, value in values.items():
         name = name.rstrip("_")
-        if value is None:
+        if value is None or value == []:
             st.query_params.pop(name, None)
         else:
             st.query_params[name] = value
@@ -55,6 +58,13 @@ def text(name: str, default: str = "") -> str:
     value = st.query_params.get(name, default)
     st.session_state["_chosen"][name] = value
     return value
+
+
+def texts(name: str) -> list[str]:
+    """All that the URL says about `name`, which it may say several times."""
+    values = st.query_params.get_all(name)
+    st.session_state["_chosen"][name] = values or ""
+    return values
 
 
 def choice(name: str, options: Sequence[str], default: str | None = None, noun: str | None = None) -> str:

@@ -184,13 +184,18 @@ def table(
     on_select: Callable[[], None] | None = None,
     height: int = 400,
     sql: str = "",
+    selected: Sequence[int] | None = None,
 ) -> Any:
     """A table, at most `height` pixels high; returns the row below it, for more than its downloads.
 
-    `on_select` is called after a click on a row; see `selected_rows`. `sql` gives the same rows to who copies it.
-    Of very many rows the first are shown, with a notice; downloads hold all.
+    `on_select` is called after a click on a row; see `selected_rows`. With `selected`, the rows that are selected
+    now, several may be. `sql` gives the same rows to who copies it. Of very many rows the first are shown, with a
+    notice; downloads hold all.
     """
     reacts: dict[str, Any] = {"on_select": on_select, "selection_mode": "single-row"} if on_select else {}
+    if selected is not None:
+        reacts["selection_mode"] = "multi-row"
+        st.session_state[key] = {"selection": {"rows": list(selected)}}
     floats = [name for name, kind in frame.schema.items() if kind.is_float()]
     config: dict[str, Any] = {c: st.column_config.NumberColumn(format="%.3g") for c in floats}
     st.dataframe(

@@ -140,15 +140,50 @@ def meta_graph_drawing(nodes: pl.DataFrame, edges: pl.DataFrame) -> Drawn:
     ).properties(width=760, height=560)
 
 
-def subset_map(points: pl.DataFrame, *, selected: Sequence[str] = ()) -> Drawn:
+def subset_map(points: pl.DataFrame, *, selected: Sequence[str] = (), chosen: Sequence[str] = ()) -> Drawn:
     """Map of subsets whose distances approximate a measure's; a brush as the selection ``brush``.
 
-    `points`: name, context, n, community, x, y. The axes have no unit of their own and share one scale.
+    `points`: name, context, n, community, x, y. The axes have no unit of their own and share one scale. `selected`: a
+    pair, ringed in red. `chosen`: subsets that stand out, ringed with a bold label, while all others are pale.
     """
     import altair as alt
     import polars as pl
 
-    placed = _with_group(points)
+    placed = _with_group(points).with_columns(chosen=pl.col("name").is_in(list(chosen)))
+    place = _map_places(points)
+    pale = alt.when("datum.chosen").then(alt.value(1)).otherwise(alt.value(0.3 if chosen else 1))
+    channels = _group_channels(placed)
+    # Legends that fit a narrow window: one above, one below in rows.
+    items = {
+        "orient": "top",
+        "tickCount": 3,
+        "symbolFillColor": OTHER_COLOUR,
+        "symbolStrokeColor": OTHER_COLOUR,
+    }
+    legends: dict[str, dict[str, Any]] = {"size": items, "color": {"columns": 3}, "shape": {"columns": 3}}
+    channels |= {name: channels[name].legend(**style) for name, style in legends.items()}
+    marks = alt.Chart(placed).mark_point(filled=True)
+    marks = marks.encode(**place, **channels, opacity=pale, tooltip=["name", "n", "group"])
+    plain = alt.Chart(placed.filter(~pl.col("chosen"))).mark_text(dy=-12, fontSize=10, color=OTHER_COLOUR)
+    bold = alt.Chart(placed.filter("chosen")).mark_text(
+        dy=-19, fontSize=13, fontWeight="bold", color=OTHER_COLOUR
+    )
+    labels = [one.encode(**place, text="context:N", opacity=pale) for one in (plain, bold)]
+    rings = [
+        alt.Chart(placed.filter(pl.col("name").is_in(list(names))))
+        .mark_point(size=size, stroke=colour, strokeWidth=3, filled=False)
+        .encode(**place)
+        for names, size, colour in ((chosen, 560, OTHER_COLOUR), (selected, 620, MARK_COLOUR))
+        if names
+    ]
+    layers = [marks.add_params(alt.selection_interval(name="brush")), *labels, *rings]
+    return alt.layer(*layers).properties(height=660, usermeta=ON_CANVAS).configure_legend(orient="bottom")
+
+
+def _map_places(points: pl.DataFrame) -> dict[str, Any]:
+    """Both axes of a map, of equal length and scale."""
+    import altair as alt
+
     low, high = ([float(getattr(points[c], end)()) for c in ("x", "y")] for end in ("min", "max"))
     half = 0.55 * (max(b - a for a, b in zip(low, high, strict=True)) or 1.0)
     axis = alt.Axis(labels=False, ticks=False, grid=True)
@@ -157,19 +192,7 @@ def subset_map(points: pl.DataFrame, *, selected: Sequence[str] = ()) -> Drawn:
         scale = alt.Scale(domain=[(a + b) / 2 - half, (a + b) / 2 + half], nice=False)
         return kind(f"{name}:Q", title=None, scale=scale, axis=axis)
 
-    place = {"x": channel(alt.X, "x", low[0], high[0]), "y": channel(alt.Y, "y", low[1], high[1])}
-    drawn = alt.Chart(placed).mark_point(filled=True, opacity=0.95)
-    drawn = drawn.encode(**place, **_group_channels(placed), tooltip=["name", "n", "group"])
-    labels = alt.Chart(placed).mark_text(dy=-12, fontSize=10, color=OTHER_COLOUR)
-    layers = [
-        drawn.add_params(alt.selection_interval(name="brush")),
-        labels.encode(**place, text="context:N"),
-    ]
-    if selected:
-        ring = alt.Chart(placed.filter(pl.col("name").is_in(list(selected))))
-        ring = ring.mark_point(size=620, stroke=MARK_COLOUR, strokeWidth=3, filled=False)
-        layers.append(ring.encode(**place))
-    return alt.layer(*layers).properties(height=660, usermeta=ON_CANVAS).configure_legend(orient="bottom")
+    return {"x": channel(alt.X, "x", low[0], high[0]), "y": channel(alt.Y, "y", low[1], high[1])}
 
 
 def _groups(nodes: pl.DataFrame) -> dict[str, int]:

@@ -280,11 +280,20 @@ def _map(shown: Shown, pair: tuple[str, str] | None) -> None:
         st.info("A map needs three subsets with a value for every pair.", icon=":material/info:")
         return
     frame, stress, left_out = points
-    key = f"map_{shown.dataset}_{shown.subject}_{shown.measure}"
+    base = f"map_{shown.dataset}_{shown.subject}_{shown.measure}"
+    chosen = _chosen(frame)
+    key = _brush_key(base, frame, chosen)
+
+    def brushed() -> None:
+        inside = _inside(frame, key)
+        st.session_state[f"{base}_first"] = inside
+        address.write(chosen=inside)
+
     below = widgets.chart(
-        subset_figures.subset_map(frame, selected=pair or ()), key=key, name=f"map_{shown.measure}_{shown.subject}",
-        alt=f"Map of {len(frame)} subsets of {shown.subject} by {shown.title}; the table of pairs tells the distances.",
-        on_select=lambda: None,
+        subset_figures.subset_map(frame, selected=pair or (), chosen=chosen), key=key,
+        name=f"map_{shown.measure}_{shown.subject}", on_select=brushed,
+        alt=f"Map of {len(frame)} subsets of {shown.subject} by {shown.title}; the table of pairs tells the distances, "
+        "the table below the map lists the subsets.",
     )  # fmt: skip
     with below:
         widgets.copy_as(cli=shown.command(), sql=_select(shown), python=_python(shown))
@@ -292,9 +301,68 @@ def _map(shown: Shown, pair: tuple[str, str] | None) -> None:
     st.caption(
         f"Classical scaling. Distances are approximate: stress {number(stress, 2)} (0 is perfect, above 0.2 is poor). "
         + (f"{left_out} subsets without a value to every other are left out. " if left_out else "")
-        + "Drag over subsets to list them."
+        + "Drag over subsets, or select rows below: they stand out in the map and in the table."
     )
-    _brushed(frame, key)
+    _mapped(frame, chosen, base)
+
+
+def _chosen(frame: pl.DataFrame) -> list[str]:
+    """The subsets of the map that the URL names; those that it does not hold are told."""
+    given, known = address.texts("chosen"), set(frame["name"])
+    unknown = [one for one in given if one not in known]
+    if unknown:
+        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        st.warning(
+            f"The link names the subset '{plain(unknown[0])}'{more}, which this map does not hold. "
+            "Select rows below the map instead.",
+            icon=":material/link_off:",
+        )
+    return [one for one in given if one in known]
+
+
+def _inside(frame: pl.DataFrame, key: str) -> list[str]:
+    """The subsets inside the brush of the map called `key`."""
+    brush = (st.session_state.get(key) or {}).get("selection", {}).get("brush") or {}
+    if "x" not in brush or "y" not in brush:
+        return []
+    both = [pl.col(one).is_between(*sorted(brush[one])) for one in ("x", "y")]
+    return frame.filter(*both)["name"].to_list()
+
+
+def _brush_key(base: str, frame: pl.DataFrame, chosen: list[str]) -> str:
+    """The key of the map: a new one where its brush is not what is chosen, for a brush is not taken away otherwise."""
+    turn = st.session_state.setdefault(f"{base}_turn", 0)
+    inside = _inside(frame, f"{base}_{turn}")
+    if inside and set(inside) != set(chosen):
+        turn = st.session_state[f"{base}_turn"] = turn + 1
+    return f"{base}_{turn}"
+
+
+def _mapped(frame: pl.DataFrame, chosen: list[str], base: str) -> None:
+    """The subsets of the map as a table, where rows are selected as points are by the brush."""
+    first = st.session_state.setdefault(
+        f"{base}_first", chosen
+    )  # rows keep their place while they are clicked
+    listed = frame.sort(~pl.col("name").is_in(first), "name").select("name", "n", "community", "degree")
+    key = f"{base}_subsets"
+
+    def clicked() -> None:
+        address.write(chosen=[listed["name"][row] for row in widgets.selected_rows(key)])
+
+    def cleared() -> None:
+        address.write(chosen=None)
+
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{len(chosen)} of {len(frame)} selected**")
+        if chosen:
+            st.button(
+                "Clear", key=f"{base}_clear", icon=":material/close:", type="tertiary", on_click=cleared
+            )
+    rows = [row for row, name in enumerate(listed["name"]) if name in set(chosen)]
+    widgets.table(
+        listed.with_columns(pl.col("community") + 1), key=key, name="subsets", height=260,
+        on_select=clicked, selected=rows, alt="Subsets of the map",
+    )  # fmt: skip
 
 
 @st.cache_data(max_entries=20, show_spinner=False)
@@ -323,18 +391,6 @@ def _placed(
     nodes = gateway.rows("page_subsets", dataset=shown.dataset, **{"class": shown.subject}).drop("x", "y")
     at = pl.DataFrame({"name": whole, "x": layout.positions[:, 0], "y": layout.positions[:, 1]})
     return nodes.join(at, on="name"), layout.stress, len(shown.names) - len(whole)
-
-
-def _brushed(frame: pl.DataFrame, key: str) -> None:
-    brush = (st.session_state.get(key) or {}).get("selection", {}).get("brush") or {}
-    if "x" not in brush or "y" not in brush:
-        return
-    inside = frame.filter(
-        pl.col("x").is_between(*sorted(brush["x"])) & pl.col("y").is_between(*sorted(brush["y"]))
-    )
-    st.markdown(f"**{len(inside)} of {len(frame)} subsets** in the selection")
-    widgets.table(inside.select("name", "n", "community", "degree"), key=f"{key}_inside", name="selection", height=260,
-                  alt="Subsets in the selection")  # fmt: skip
 
 
 def _notes(shown: Shown) -> None:

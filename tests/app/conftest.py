@@ -117,7 +117,7 @@ def states(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 def page(monkeypatch: pytest.MonkeyPatch, filled: Path) -> Page:
     """Opens a page cold at an address, over the filled catalog unless told otherwise."""
 
-    def open_page(name: str, catalog: Path = filled, /, **parameters: str) -> AppTest:
+    def open_page(name: str, catalog: Path = filled, /, **parameters: str | list[str]) -> AppTest:
         monkeypatch.setenv("SHIFTLAB_CATALOG", str(catalog))
         at = AppTest.from_file(str(resources.folder("apps") / "app.py"), default_timeout=60)
         at.run()

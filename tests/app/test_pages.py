@@ -180,6 +180,28 @@ def test_map_of_subsets_tells_its_stress(page: Page) -> None:
     assert at.get("vega_lite_chart")
 
 
+def test_map_restores_the_subsets_of_a_link_in_the_map_and_in_the_table(page: Page) -> None:
+    words = {"dataset": "pets", "class_": "cat", "measure": "jensen_shannon", "view": "map"}
+    at = page("shift", **words, chosen=["cat(sofa)", ODD])
+    assert not at.exception
+    assert not at.warning
+    assert "2 of 8 selected" in shown(at)
+    listed = next(one for one in at.dataframe if "degree" in one.value.columns).value["name"]
+    assert set(listed[:2]) == {"cat(sofa)", ODD}
+    assert at.session_state["map_pets_cat_jensen_shannon_subsets"]["selection"]["rows"] == [0, 1]
+    spec = json.loads(at.get("vega_lite_chart")[0].proto.spec)
+    assert any(layer["mark"].get("fontWeight") == "bold" for layer in spec["layer"])
+    at.button(key="map_pets_cat_jensen_shannon_clear").click().run()
+    assert "0 of 8 selected" in shown(at)
+
+
+def test_map_tells_subsets_of_a_link_that_it_does_not_hold(page: Page) -> None:
+    words = {"dataset": "pets", "class_": "cat", "measure": "jensen_shannon", "view": "map"}
+    at = page("shift", **words, chosen=["cat(no)", "cat(sofa)"])
+    assert "cat(no)" in at.warning[0].value.replace("\\", "")
+    assert "1 of 8 selected" in shown(at)
+
+
 def test_a_measure_that_is_not_stored_says_how_to_compute_it(page: Page, own: sl.Catalog) -> None:
 
     at = page("shift", own.path, dataset="pets", class_="cat", measure="hellinger")

@@ -65,6 +65,38 @@ def test_matrix_cell_goes_to_the_address_and_survives_a_reload(visit: Visit) -> 
     assert address(visit)["left"] == chosen["left"]
 
 
+def test_map_and_its_table_select_the_same_subsets(visit: Visit) -> None:
+    visit.open("/shift?dataset=pets&class=cat&measure=jensen_shannon&view=map")
+    canvas = visit.page.locator('[data-testid="stVegaLiteChart"] canvas').first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    mouse = visit.page.mouse
+    mouse.move(box["x"] + 0.05 * box["width"], box["y"] + 0.16 * box["height"])
+    mouse.down()
+    mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 0.8 * box["height"], steps=8)
+    mouse.up()
+    visit.page.wait_for_url("**chosen=*", timeout=20_000)
+    visit.settled()
+    brushed = address(visit)["chosen"]
+    assert len(brushed) > 2
+    visit.page.get_by_text(f"{len(brushed)} of 8 selected").wait_for(timeout=20_000)
+    table = visit.page.locator('[data-testid="stDataFrame"]').first
+    table.scroll_into_view_if_needed()
+    place = table.bounding_box()
+    assert place is not None
+    mouse.click(place["x"] + 18, place["y"] + 1.5 * 35)  # takes the first row out
+    visit.page.get_by_text(f"{len(brushed) - 1} of 8 selected").wait_for(timeout=20_000)
+    visit.settled()
+    assert address(visit)["chosen"] == sorted(brushed)[1:]
+    visit.page.reload()
+    visit.page.get_by_text(f"{len(brushed) - 1} of 8 selected").wait_for(timeout=20_000)
+    visit.settled()
+    visit.page.get_by_text("Clear", exact=True).click()
+    visit.page.get_by_text("0 of 8 selected").wait_for(timeout=20_000)
+    assert "chosen" not in address(visit)
+
+
 def test_a_node_and_a_row_choose_a_subset(visit: Visit) -> None:
     visit.open("/subsets?dataset=pets&class=cat")
     canvas = visit.page.locator('[data-testid="stEChartsChart"] canvas').first

@@ -33,6 +33,21 @@ def test_every_node_has_a_place_of_its_own_inside_the_picture(n: int, edges: int
     assert places.select("x", "y").n_unique() == n
 
 
+def test_a_map_makes_the_chosen_subsets_stand_out_by_a_ring_and_a_bold_label() -> None:
+    plain = subset_figures.subset_map(nodes(4)).to_dict()
+    chosen = subset_figures.subset_map(nodes(4), chosen=["cat(x1)", "cat(x2)"]).to_dict()
+
+    def names(spec: dict[str, Any], layer: int) -> set[str]:
+        return {row["name"] for row in spec["datasets"][spec["layer"][layer]["data"]["name"]]}
+
+    assert len(chosen["layer"]) == len(plain["layer"]) + 1
+    assert chosen["layer"][2]["mark"]["fontWeight"] == "bold"
+    assert names(chosen, 2) == names(chosen, 3) == {"cat(x1)", "cat(x2)"}
+    assert (
+        chosen["layer"][0]["encoding"]["opacity"]["value"] < plain["layer"][0]["encoding"]["opacity"]["value"]
+    )
+
+
 def test_meta_graph_colours_communities_and_leaves_single_ones_grey() -> None:
     frame = nodes(4, community=[0, 0, 1, None])
     links = pl.DataFrame({"left_name": ["cat(x0)"], "right_name": ["cat(x1)"], "overlap": [0.4]})
