@@ -7,6 +7,8 @@ import pytest
 from scipy.sparse import csr_array
 
 from shiftlab import measures, shift
+from shiftlab.measures import pair_means
+from shiftlab.shift.inference import random_splits
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(80, 6))
@@ -106,6 +108,32 @@ def test_equal_sides_have_p_one_and_zero_value() -> None:
         ))  # fmt: skip
         assert score.value == pytest.approx(0, abs=1e-7)
         assert score.p == 1
+
+
+def test_large_pools_are_tested_in_float32_to_eight_digits() -> None:
+    rng = np.random.default_rng(5)
+    x, y = 1e4 + rng.normal(size=(1500, 12)), 1e4 + rng.normal(size=(1400, 12)) + 0.05
+    kept = shift.compare(x, y, "mmd_sq", permutations=49, gamma=0.04, confidence=0)
+    assert kept.value == pytest.approx(measures.mmd_sq(x, y, gamma=0.04), abs=1e-8)
+    pool = np.concatenate([x, y])
+    one = random_splits(1500, 1400, 1, 0)[1]
+    exact = pair_means.observed(pool - pool.mean(0), np.ones(2900), one, pair_means.rbf(0.04))
+    both = pair_means.splits(
+        pool - pool.mean(0), np.ones(2900), np.stack([one, one, ~one]), pair_means.rbf(0.04)
+    )
+    np.testing.assert_allclose(both.u_statistic(), exact.u_statistic()[0], atol=2e-7)
+    assert both.u_statistic()[0] == pytest.approx(exact.u_statistic()[0], abs=1e-8)
+    same = shift.compare(x, rng.permutation(x), "mmd", permutations=19, gamma=0.04)
+    assert (same.value, same.p) == (0, 1)
+
+
+def test_kernels_of_far_rows_stay_in_float64() -> None:
+    """Where exponents are large, float32 would lose the digits that tell near rows apart."""
+    rng = np.random.default_rng(6)
+    x = np.repeat(rng.normal(size=(500, 1)) * 1e4, 3, axis=0) + rng.normal(size=(1500, 1))
+    y = x + rng.normal(size=x.shape)
+    score = shift.compare(x, y, "mmd_sq", permutations=19, gamma=0.5, confidence=0)
+    assert score.value == pytest.approx(measures.mmd_sq(x, y, gamma=0.5), rel=1e-12)
 
 
 def test_undefined_value_is_none_with_a_reason() -> None:

@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 from scipy.stats import spearmanr
 
 from shiftlab import measures, shift
+from shiftlab.shift.pairs.sliced import quantile_rows
 
 N, D, S = 600, 8, 9
 
@@ -45,6 +46,22 @@ def loop(x: np.ndarray, w: csr_array, function) -> np.ndarray:  # type: ignore[n
 
 def upper(matrix: np.ndarray) -> np.ndarray:
     return matrix[np.triu_indices(S, 1)]
+
+
+@pytest.mark.parametrize("n", [1, 2, 17, 128, 200, 333, 1279, 1280, 3001])
+@pytest.mark.parametrize("bins", [1, 7, 16, 100, 128])
+def test_quantile_functions_are_averaged_over_bins(n: int, bins: int) -> None:
+    """Against the integral of the step function between the bins' edges."""
+    values = np.random.default_rng(n + bins).normal(size=(3, n)).astype(np.float32)
+    out = np.empty((3, bins), np.float32)
+    left_out = quantile_rows(values.copy(), None, out)
+    levels = np.arange(n + 1) / n
+    for row, found in zip(np.sort(values.astype(float), axis=1), out, strict=True):
+        integral = np.concatenate([[0], np.cumsum(row)]) / n
+        expected = np.diff(np.interp(np.arange(bins + 1) / bins, levels, integral)) * bins
+        np.testing.assert_allclose(found, expected, atol=2e-6)
+    spread = np.square(values, dtype=float).mean() - np.square(out, dtype=float).mean()
+    assert left_out == pytest.approx(max(spread, 0), abs=1e-5)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

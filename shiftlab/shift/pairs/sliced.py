@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shiftlab.measures.sliced import directions, uniform_merge
+from shiftlab.measures.sorting import sort_rows
 from shiftlab.shift.pairs.embedding import BLOCKS, Squared, blocked_gaps, squared_gaps
 from shiftlab.shift.pairs.membership import Membership
 
 # Bins of fewer steps than this are averaged faster by a matrix product than run by run.
 _SHORT_RUNS = 10
+_GROUP = 16  # bins whose averages are one product
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def quantile_rows(
     """Quantile functions of rows (P, n) averaged over the bins of ``out`` (P, Q); the mean square left out."""
     bins = out.shape[1]
     if weights is None:
-        values.sort(axis=1)
+        sort_rows(values)
         _uniform_bins(values, out)
         mean_square = float(np.einsum("ij,ij->i", values, values).sum(dtype=np.float64)) / values.size
     else:
@@ -96,7 +98,11 @@ def _uniform_bins(values: NDArray[np.float32], out: NDArray[np.float32]) -> None
     """Average n equal steps over Q equal bins: whole steps by runs, and the steps that an edge cuts by shares."""
     n, bins = values.shape[1], out.shape[1]
     if n < _SHORT_RUNS * bins:
-        np.matmul(values, _bin_shares(n, bins), out=out)
+        first, shares = _bin_shares(n, bins)
+        for group, start in enumerate(first.tolist()):
+            cells = out[:, group * _GROUP : (group + 1) * _GROUP]
+            steps = values[:, start : start + shares.shape[1]]
+            np.matmul(steps, shares[group, :, : cells.shape[1]], out=cells)
         return
     edge = np.arange(bins + 1) * (n / bins)
     first = edge[:-1].astype(np.int64)
@@ -108,12 +114,20 @@ def _uniform_bins(values: NDArray[np.float32], out: NDArray[np.float32]) -> None
 
 
 @lru_cache(maxsize=256)
-def _bin_shares(n: int, bins: int) -> NDArray[np.float32]:
-    """Share of each of n equal steps in the average over each bin, (n, Q)."""
+def _bin_shares(n: int, bins: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Share of each of n equal steps in the average over each bin, by groups of neighbouring bins.
+
+    A group's bins see a short run of steps only: the first of each run (G,), and the shares (G, steps, bins).
+    """
     step, cell, moved = uniform_merge(n, bins)
-    shares = np.zeros((n, bins), np.float32)
-    shares[step, cell] = moved * bins
-    return shares
+    group = cell // _GROUP
+    begin = np.searchsorted(group, np.arange(group[-1] + 1))
+    first, last = step[begin], step[np.append(begin[1:], len(step)) - 1]
+    width = int((last - first).max()) + 1
+    first = np.minimum(first, n - width)  # runs of one length, none beyond the last step
+    shares = np.zeros((len(first), width, min(_GROUP, bins)), np.float32)
+    shares[group, step - first[group], cell % _GROUP] = moved * bins
+    return first, shares
 
 
 def _weighted_bins(
