@@ -10,6 +10,7 @@ import streamlit as st
 
 import address
 import gateway
+import saving
 import widgets
 from shiftlab.errors import ShiftLabError
 
@@ -89,7 +90,8 @@ def main() -> None:
         else:
             _run(page)
         address.settle()
-        widgets.footer()
+        with widgets.footer():
+            saving.save_button()
 
 
 def _run(page: st.Page) -> None:

@@ -367,8 +367,8 @@ def _progress(job_id: str, key: str) -> None:
     st.button("Stop", key=f"{key}_stop", icon=":material/stop:", on_click=jobs.stop, args=(job_id,))
 
 
-def footer() -> None:
-    """Version, state of the catalog, and the link to what is shown."""
+def footer() -> Any:
+    """Version, state of the catalog, and the link to what is shown; returns the row of the link, for more."""
     st.divider()
     left, right = st.columns([3, 2])
     try:
@@ -376,9 +376,11 @@ def footer() -> None:
     except LookupError:
         stand = f"`{gateway.path()}`"
     left.caption(f"ShiftLab {__version__}, {stand}. Everything stays on this machine.")
-    with right.popover("Link to this view", icon=":material/link:", type="tertiary"):
+    row = right.container(horizontal=True, gap="small")
+    with row.popover("Link to this view", icon=":material/link:", type="tertiary"):
         origin = (st.context.url or "").split("/")[:3]
         st.code("/".join(origin) + address.link(), language=None)
+    return row
 
 
 def page_of(n: int, per_page: int) -> int:

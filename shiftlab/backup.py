@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from shiftlab import __version__, queries
+from shiftlab import __version__, queries, saved_views
 from shiftlab.catalog import FILE, FILE_FOLDERS, FOLDERS, Store
 from shiftlab.errors import BadInputError
 from shiftlab.sources import content_hash
@@ -41,9 +41,9 @@ class Backup:
 def export(store: Store, folder: str | Path) -> Backup:
     """Writes the whole catalog into `folder`, which must be new or empty: all of it, or nothing.
 
-    ``tables/*.parquet``, one a table, and the files that rows name, below the names of the catalog's folders;
-    ``backup.json`` lists them with rows and sha256. The catalog is held for as long as it takes to copy its
-    DuckDB file. Raises `BadInputError` for a folder that is in use or cannot be written.
+    ``tables/*.parquet``, one a table, the files that rows name, below the names of the catalog's folders, and the
+    explorer's saved views; ``backup.json`` lists them with rows and sha256. The catalog is held for as long as it
+    takes to copy its DuckDB file. Raises `BadInputError` for a folder that is in use or cannot be written.
     """
     folder = Path(folder)
     with _whole(folder) as made:
@@ -54,12 +54,7 @@ def export(store: Store, folder: str | Path) -> Backup:
                 shutil.copyfile(part, copy.path / part.name)
         rows, schema, named = _tables(copy, made / "tables")
         shutil.rmtree(copy.path)
-        for place, name in named:
-            source = store.path / place / name
-            if not source.is_file():
-                raise BadInputError(f"'{source}' is gone although a row names it: see 'shiftlab check'")
-            (made / place).mkdir(exist_ok=True)
-            shutil.copyfile(source, made / place / name)
+        _copy_files(store, named, made)
         files = sorted(p for p in made.rglob("*") if p.is_file())
         manifest = {
             "format": _FORMAT,
@@ -122,6 +117,18 @@ def _tables(copy: Store, target: Path) -> tuple[dict[str, int], list[list[str]],
     return rows, [list(row) for row in schema], sorted(named)
 
 
+def _copy_files(store: Store, named: list[tuple[str, str]], target: Path) -> None:
+    """Copies the files that rows name, and the saved views, which no row names."""
+    for place, name in named:
+        source = store.path / place / name
+        if not source.is_file():
+            raise BadInputError(f"'{source}' is gone although a row names it: see 'shiftlab check'")
+        (target / place).mkdir(exist_ok=True)
+        shutil.copyfile(source, target / place / name)
+    if (store.path / saved_views.FILE).is_file():
+        shutil.copyfile(store.path / saved_views.FILE, target / saved_views.FILE)
+
+
 def _as_kept(column: str, kind: str) -> str:
     """Parquet has no integers of 128 bits, and DuckDB would write them as rounded numbers: they go as texts."""
     return f'"{column}"::varchar as "{column}"' if "HUGEINT" in kind else f'"{column}"'
@@ -155,6 +162,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def _is_file_of_a_backup(name: str) -> bool:
     parts = PurePosixPath(name).parts
+    if name == saved_views.FILE:
+        return True
     return len(parts) == 2 and parts[0] in ("tables", *FILE_FOLDERS) and ".." not in parts
 
 

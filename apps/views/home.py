@@ -1,4 +1,4 @@
-"""Home: what the catalog holds, what stands out in it, and where to start."""
+"""Home: what the catalog holds, what stands out in it, what was saved, and where to start."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import polars as pl
 import streamlit as st
 
 import gateway
+import saving
 import widgets
 from widgets import number, plain
 
@@ -21,11 +22,19 @@ def main() -> None:
     facts = gateway.rows("page_facts").row(0, named=True)
     _facts(facts)
     datasets = gateway.rows("page_datasets")
-    if not (facts["datasets"] or facts["models"]):
+    something = bool(facts["datasets"] or facts["models"])
+    if something:
+        st.header("Findings", anchor=False)
+        _findings(datasets)
+    else:
         widgets.no_dataset()
-        return
-    st.header("Findings", anchor=False)
-    _findings(datasets)
+    st.header("Saved views", anchor=False)
+    saving.listed()
+    if something:
+        _content(datasets)
+
+
+def _content(datasets: pl.DataFrame) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.header("Data sets", anchor=False)

@@ -13,7 +13,7 @@ from shiftlab.cli.settings import DEFAULT_CATALOG, Settings, common
 @common
 @click.argument("folder", type=click.Path())
 def export(settings: Settings, folder: str) -> None:
-    """Back the catalog up into FOLDER: every table as Parquet, every file of vectors, with their hashes."""
+    """Back the catalog up into FOLDER: every table as Parquet, files of vectors, saved views, with their hashes."""
     from shiftlab import backup
 
     done = backup.export(settings.open().store, folder)
