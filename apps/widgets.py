@@ -229,33 +229,36 @@ def matrix(
     on_choose: Callable[[str, str], None],
     chosen: Sequence[str] = (),
     tree: matrix_figures.Tree | None = None,
+    upper: str = "",
 ) -> tuple[Any, Any]:
     """The heat map of all pairs; a click on a cell calls `on_choose` with both names.
 
-    Above `matrix_figures.ALTAIR_CELLS` subsets it is drawn by ECharts. Returns the row below it and what is exported.
+    Above `matrix_figures.ALTAIR_CELLS` subsets it is drawn by ECharts. `upper`: what the upper triangle shows in the
+    place of the value. Returns the row below it and what is exported.
     """
-    drawn: Any = matrix_figures.matrix(pairs, order, title, selected=chosen)
+    drawn: Any = matrix_figures.matrix(pairs, order, title, selected=chosen, upper=upper)
     if tree:
         drawn = matrix_figures.with_tree(drawn, tree, title)
-        key += "_tree"
+    key = "_".join(filter(None, [key, "tree" if tree else "", upper]))
     large = len(order) > matrix_figures.ALTAIR_CELLS
-    cells = matrix_figures.square(pairs).select("left_name", "right_name") if large else None
+    cells = matrix_figures.halves(pairs, order, upper) if large else []
 
     def clicked() -> None:
         selection = st.session_state[key]["selection"]
-        if cells is None:
-            found = [(one["left_name"], one["right_name"]) for one in selection.get("cell") or []]
-        else:
-            found = [
-                cells.row(at)
-                for part in selection.get("selected", [])
-                for at in part.get("data_indices") or []
-            ]
+        before = st.session_state.get(f"{key}_before", [])  # each triangle keeps a selection of its own
+        found = [(one["left_name"], one["right_name"]) for one in selection.get("cell") or []]
+        for part in selection.get("selected", []) if large else []:
+            names = cells[part["series_index"]].select("left_name", "right_name")
+            found += [names.row(at) for at in part.get("data_indices") or []]
+        st.session_state[f"{key}_before"] = found
         for left, right in found:
-            on_choose(left, right)
+            if (left, right) not in before:
+                on_choose(left, right)
 
-    option = matrix_figures.large_matrix(pairs, order, title) | {"height": 820} if large else drawn
-    return chart(option, key=key, alt=alt, name=name, export=drawn, on_select=clicked), drawn
+    shown = drawn
+    if large:
+        shown = matrix_figures.large_matrix(pairs, order, title, tree=tree, upper=upper) | {"height": 820}
+    return chart(shown, key=key, alt=alt, name=name, export=drawn, on_select=clicked), drawn
 
 
 def report_button(make: Callable[[], report.Report], *, key: str, name: str) -> None:

@@ -33,6 +33,11 @@ _ORDERS = {
     "community": "by community",
     "mean": "by mean distance",
 }
+_UPPER = {
+    "q": "q: false discovery rate over all pairs (Benjamini-Hochberg); none where fewer than 30 items are on one side "
+    "alone",
+    "interval_width": "Intervals come from tests of single pairs: open a pair to compute its own",
+}
 _OBJECTS = "objects"
 _FEW = 25
 _BESIDE = 45  # subsets up to which the table of pairs stands beside the matrix; above, below it
@@ -181,11 +186,12 @@ def _matrix(shown: Shown) -> None:
         view = address.select(
             "View", "view", list(_VIEWS), widget=st.segmented_control, shown=_VIEWS.__getitem__
         )
-        how = "name"
+        how, upper = "name", ""
         if view == "matrix":
             how = address.select(
                 "Order", "order", list(_ORDERS), widget=st.segmented_control, shown=_ORDERS.__getitem__
             )
+            upper = _pick_upper(shown)
     pair = _chosen_pair(shown)
     if len(shown.names) <= _BESIDE or view == "map":
         left, right = st.columns([3, 2], gap="large")
@@ -195,12 +201,25 @@ def _matrix(shown: Shown) -> None:
         if view == "map":
             _map(shown, pair)
         else:
-            _draw(shown, how, pair)
-        _notes(shown)
+            _draw(shown, how, upper, pair)
+        _notes(shown, upper)
     with right:
         if pair:
             _pair(shown, *pair)
         _extremes(shown)
+
+
+def _pick_upper(shown: Shown) -> str:
+    """What the upper triangle shows, from the URL: the column of the pairs, or nothing where it is the value too."""
+    stored = [one for one in matrix_figures.UPPER if one in shown.pairs.columns]
+    stored = [one for one in stored if shown.pairs[one].null_count() < len(shown.pairs)]
+    if not stored:
+        return ""
+    picked = address.select(
+        "Upper triangle", "upper", ["value", *stored], widget=st.segmented_control,
+        shown=lambda one: matrix_figures.UPPER.get(one, one),
+    )  # fmt: skip
+    return "" if picked == "value" else picked
 
 
 def _order(shown: Shown, how: str) -> list[str]:
@@ -230,7 +249,7 @@ def _chosen_pair(shown: Shown) -> tuple[str, str] | None:
     return left, right
 
 
-def _draw(shown: Shown, how: str, pair: tuple[str, str] | None) -> None:
+def _draw(shown: Shown, how: str, upper: str, pair: tuple[str, str] | None) -> None:
     tree = None
     if how == "cluster":
         tree = matrix_figures.clustered(shown.pairs, shown.names, similarity=shown.measure in _SIMILARITIES)
@@ -239,12 +258,13 @@ def _draw(shown: Shown, how: str, pair: tuple[str, str] | None) -> None:
     name = f"{shown.measure}_{shown.subject}"
     values = shown.pairs["value"].drop_nulls().to_numpy()
     span = f"from {number(values.min())} to {number(values.max())}" if len(values) else "no pair has a value"
+    above = f" Its upper triangle shows the {matrix_figures.UPPER[upper]}." if upper else ""
     alt = (
-        f"Heat map of {shown.title} between {len(shown.names)} subsets of {shown.subject}, {span}. "
+        f"Heat map of {shown.title} between {len(shown.names)} subsets of {shown.subject}, {span}.{above} "
         "The table of pairs tells the same numbers."
     )
     below, drawn = widgets.matrix(
-        shown.pairs, order, shown.title, key=key, name=name, alt=alt, chosen=pair or (), tree=tree,
+        shown.pairs, order, shown.title, key=key, name=name, alt=alt, chosen=pair or (), tree=tree, upper=upper,
         on_choose=lambda left, right: address.write(left=left, right=right),
     )  # fmt: skip
     with below:
@@ -393,7 +413,7 @@ def _placed(
     return nodes.join(at, on="name"), layout.stress, len(shown.names) - len(whole)
 
 
-def _notes(shown: Shown) -> None:
+def _notes(shown: Shown, upper: str) -> None:
     """What to know before reading the matrix: missing pairs, missing values, few items."""
     missing = shown.pairs["value"].null_count()
     expected = len(shown.names) * (len(shown.names) - 1) // 2
@@ -406,6 +426,10 @@ def _notes(shown: Shown) -> None:
             notes.append(f"{len(few):,} rest on fewer than {_FEW} items on a side: read them with care")
         if shown.pairs["p"].null_count() == len(shown.pairs):
             notes.append("Not tested against chance: the values of small subsets are biased upwards")
+    if upper:
+        stored = len(shown.pairs) - shown.pairs[upper].null_count()
+        which = f"{matrix_figures.UPPER[upper]}, stored for {stored:,} of {len(shown.pairs):,} pairs"
+        notes.append(f"Upper triangle: {which}. {_UPPER[upper]}")
     st.caption(". ".join(notes) + ".")
     if len(shown.pairs) < expected and shown.measure not in GRAPH:
         with st.container(border=True):
@@ -424,13 +448,14 @@ def _select(shown: Shown) -> str:
             f"order by {shown.measure} desc"
         )
     return (
-        "select left_name, right_name, value, p, n_left, n_right, note\nfrom scores\n"
+        "select left_name, right_name, value, p, q, arg_max(ci_high - ci_low, score_id) over pair as interval_width,\n"
+        "    n_left, n_right, note\nfrom scores\n"
         f"where dataset = {literal(shown.dataset)} and measure = {literal(shown.measure)}"
         f" and grp = {literal(shown.space or '')}\n"
         f"  and left_name like {literal(shown.subject + '(%')}{filtered}\n"
         # a score of all pairs before one of this pair alone, then the newest, as the page shows
-        "qualify row_number() over (partition by least(left_name, right_name), greatest(left_name, right_name)\n"
-        "    order by params ->> 'design' is not null desc, score_id desc) = 1\n"
+        "window pair as (partition by least(left_name, right_name), greatest(left_name, right_name))\n"
+        "qualify row_number() over (pair order by params ->> 'design' is not null desc, score_id desc) = 1\n"
         "order by value desc"
     )
 
@@ -494,7 +519,18 @@ def _pair(shown: Shown, left: str, right: str) -> None:
 def _extremes(shown: Shown) -> None:
     st.markdown("**All pairs**, the largest value first. Click a row to choose the pair.")
     frame = shown.pairs.sort("value", "left_name", descending=[True, False], nulls_last=True)
-    columns = ("left_name", "right_name", "value", "debiased", "p", "q", "n_left", "n_right", "note")
+    columns = (
+        "left_name",
+        "right_name",
+        "value",
+        "debiased",
+        "p",
+        "q",
+        "interval_width",
+        "n_left",
+        "n_right",
+        "note",
+    )
     filled = [one for one in columns if one in frame.columns and frame[one].null_count() < len(frame)]
     frame = frame.select(filled)
     key = f"pairs_{shown.dataset}_{shown.subject}_{shown.measure}"

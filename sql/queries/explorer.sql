@@ -63,13 +63,16 @@ group by all
 order by pairs desc, s.measure, space;
 
 -- name: page_scores
--- One score for each pair of a class: those of a matrix come before those of a single pair, then the newest.
+-- One score for each pair of a class: those of a matrix come before those of a single pair, then the newest. Matrices
+-- have no intervals: interval_width is that of the newest score of the pair which has one.
 select least(left_name, right_name) as left_name, greatest(left_name, right_name) as right_name,
        if(isfinite(value), value, null) as value,
        coalesce(note, if(isfinite(value), null, 'infinite')) as note,
        debiased, null_mean, null_q95, ci_low, ci_high, p, q,
        if(left_name < right_name, n_left, n_right) as n_left, if(left_name < right_name, n_right, n_left) as n_right,
-       seed, params, run_id
+       seed, params, run_id,
+       arg_max(ci_high - ci_low, score_id) over (partition by least(left_name, right_name), greatest(left_name, right_name))
+           as interval_width
 from scores
 where dataset = $dataset and measure = $measure and grp is not distinct from $space
   and left_name in (select name from subset where dataset = $dataset and class = $class and kept)

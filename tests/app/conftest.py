@@ -65,6 +65,36 @@ def demonstrate(catalog: sl.Catalog, folder: Path) -> None:
     catalog.ingest_models([resources.data("cnn_filters") / "sketches.parquet"])
 
 
+def crowd(catalog: sl.Catalog, folder: Path) -> None:
+    """Two classes of many contexts in blocks of ten that share items: 120 of things, tested, and 310 of stuff."""
+    rng = np.random.default_rng(0)
+    tables, done = [], 0
+    for subject, contexts in (("thing", 120), ("stuff", 310)):
+        first = np.repeat(np.arange(contexts), 34)
+        shared = np.where(
+            rng.random(len(first)) < 0.6, first // 10 * 10, rng.integers(0, contexts, len(first))
+        )
+        ids, names = done + np.arange(len(first)), np.array([f"place {one:03d}" for one in range(contexts)])
+        done += len(first)
+        columns = (np.repeat(subject, len(first)), names[first], names[shared])
+        tables += [pl.DataFrame({"image_id": ids, "object": one}) for one in columns]
+    pl.concat(tables).write_parquet(folder / "crowd.parquet")
+    np.savez(folder / "crowd.npz", ids=np.arange(done).astype(str), vectors=rng.normal(size=(done, 3)))
+    catalog.ingest_images(folder / "crowd.parquet", "crowd")
+    catalog.ingest_vectors(folder / "crowd.npz", "crowd", "toy")
+    catalog.build_subsets("crowd", min_images=10)
+    catalog.matrix("mmd", subject="thing", dataset="crowd", permutations=19)
+
+
+@pytest.fixture(scope="session")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a catalog with classes of more subsets than a chart holds well. Shared: read, do not change."""
+    folder = tmp_path_factory.mktemp("crowded")
+    catalog = sl.open(folder / "catalog")
+    crowd(catalog, folder)
+    return catalog.path
+
+
 @pytest.fixture(autouse=True)
 def main_module() -> Iterator[None]:
     """Streamlit makes the page the main module; processes started by later tests would run it again."""

@@ -173,6 +173,35 @@ def test_matrix_of_each_kind(page: Page, measure: str, order: str) -> None:
     assert at.get("vega_lite_chart")
 
 
+def test_the_upper_triangle_is_offered_where_its_numbers_are_stored(page: Page, own: sl.Catalog) -> None:
+    words = {"dataset": "pets", "class_": "cat", "measure": "mmd"}
+    found = own.matrix("mmd", subject="cat", dataset="pets", permutations=19).pairs
+    known = len(found) - found["q"].null_count()
+    at = page("shift", own.path, **words, upper="q", order="cluster")
+    assert not at.exception
+    assert not at.warning
+    assert f"Upper triangle: q-value, stored for {known} of 28 pairs" in shown(at)
+    spec = at.get("vega_lite_chart")[0].proto.spec
+    assert "mmd, lower triangle" in spec
+    assert "q-value, upper triangle" in spec
+    at = page("shift", own.path, **words, upper="interval_width")
+    assert "Upper triangle: interval width, stored for 1 of 28 pairs" in shown(at)
+    pairs = next(one.value for one in at.dataframe if "right_name" in one.value.columns)
+    (query,) = {one.value for one in at.code if one.value.startswith("select left_name, right_name, value")}
+    found = own.sql(query).pl()
+    assert len(found) == len(pairs)
+    assert found["q"].sum() == pytest.approx(pairs["q"].sum())
+    assert found["interval_width"].sum() == pytest.approx(pairs["interval_width"].sum())
+
+
+def test_an_upper_triangle_that_is_not_stored_is_told(page: Page) -> None:
+    at = page("shift", dataset="pets", class_="cat", measure="jensen_shannon", upper="q")
+    assert "'q'" in at.warning[0].value
+    assert "upper triangle" not in at.get("vega_lite_chart")[0].proto.spec
+    at = page("shift", dataset="pets", class_="cat", measure="overlap")
+    assert not [one for one in at.get("button_group") if one.label == "Upper triangle"]
+
+
 def test_map_of_subsets_tells_its_stress(page: Page) -> None:
     at = page("shift", dataset="pets", class_="cat", measure="jensen_shannon", view="map")
     assert not at.exception

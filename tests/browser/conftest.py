@@ -11,7 +11,7 @@ import pytest
 
 import shiftlab as sl
 from shiftlab import explorer
-from tests.app.conftest import filled, own  # noqa: F401  (fixtures of the pages' tests)
+from tests.app.conftest import crowded, filled, own  # noqa: F401  (fixtures of the pages' tests)
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = (
@@ -55,6 +55,14 @@ def served(filled: Path) -> Iterator[str]:  # noqa: F811
         yield server.url.rstrip("/")
 
 
+@pytest.fixture(scope="session")
+def crowd_served(crowded: Path) -> Iterator[str]:  # noqa: F811
+    """The address of an explorer over the crowded catalog."""
+    with explorer.serve(crowded) as server:
+        server.wait_until_healthy()
+        yield server.url.rstrip("/")
+
+
 @pytest.fixture
 def written(own: sl.Catalog) -> Iterator[str]:  # noqa: F811
     """The address of an explorer over a catalog that the test may write."""
@@ -81,4 +89,12 @@ def visit(chromium: Any, served: str) -> Iterator[Visit]:
     """A fresh window, 1500 x 950, light."""
     context = chromium.new_context(viewport={"width": 1500, "height": 950}, color_scheme="light")
     yield Visit(context.new_page(), served)
+    context.close()
+
+
+@pytest.fixture
+def crowd_visit(chromium: Any, crowd_served: str) -> Iterator[Visit]:
+    """A fresh window on the crowded catalog, high enough for a whole chart."""
+    context = chromium.new_context(viewport={"width": 1500, "height": 1400}, color_scheme="light")
+    yield Visit(context.new_page(), crowd_served)
     context.close()
