@@ -18,13 +18,13 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from shiftlab import __version__, resources
+from shiftlab import __version__, instances, resources
 from shiftlab.errors import BadInputError, CatalogBusyError, NotFoundError, ShiftLabError
 
 if TYPE_CHECKING:
@@ -99,8 +99,18 @@ class Store:
     # -- connections -------------------------------------------------------------------------------
     @contextmanager
     def read(self) -> Iterator[DuckDBPyConnection]:
-        """A read-only connection for one moment: read into polars or Arrow, then leave."""
-        con = self._patiently(lambda: _connect(self.file, read_only=True))
+        """A read-only connection for one moment: read into polars or Arrow, then leave. No setting is changed."""
+        with instances.borrowed(self._scratch()) as con, self.attached(con):
+            con.execute("use catalog").fetchall()
+            try:
+                yield con
+            finally:
+                con.execute("use memory").fetchall()
+
+    @contextmanager
+    def read_apart(self) -> Iterator[DuckDBPyConnection]:
+        """As `read`, with an instance of its own: for settings that cannot be taken back."""
+        con = self._patiently(lambda: instances.connect(self.file, read_only=True))
         try:
             yield con
         finally:
@@ -113,9 +123,8 @@ class Store:
         It does not hold the catalog: use `attached` for the moments that copy rows out of it.
         """
         scratch = self.path / "jobs" / f"scratch-{os.getpid()}-{random.SystemRandom().getrandbits(32):08x}"
-        con = _connect(":memory:")
+        con = instances.connect_memory(scratch)
         try:
-            con.execute(f"set temp_directory = {_literal(str(scratch))}").fetchall()
             if memory_limit:
                 con.execute(f"set memory_limit = {_literal(memory_limit)}").fetchall()
             yield con
@@ -140,9 +149,8 @@ class Store:
         The connection's default database is the catalog. With a `workspace`, its tables are there too,
         as ``memory.<table>``, so that rows go over inside DuckDB.
         """
-        con = workspace or _connect(":memory:")
         attach = f"attach {_literal(str(self.file))} as catalog (storage_version '{STORAGE_VERSION}')"
-        try:
+        with nullcontext(workspace) if workspace else instances.borrowed(self._scratch()) as con:
             self._patiently(lambda: con.execute(attach).fetchall())
             try:
                 con.execute("use catalog").fetchall()
@@ -156,9 +164,10 @@ class Store:
             finally:
                 con.execute("use memory").fetchall()
                 _detach(con)
-        finally:
-            if workspace is None:
-                con.close()
+
+    def _scratch(self) -> Path:
+        """Where short reads and writes would spill."""
+        return self.file.with_name(f"{self.file.name}.tmp").absolute()
 
     def _finish(self, con: DuckDBPyConnection, run: Run) -> None:
         # `seconds` covers everything since the Run was made, so also the work outside the transaction.
@@ -251,7 +260,7 @@ class Store:
     def alone(self) -> Iterator[DuckDBPyConnection]:
         """The file itself, opened for writing, without a transaction and a run: for the schema and whole copies."""
         con = self._patiently(
-            lambda: _connect(self.file, config={"storage_compatibility_version": STORAGE_VERSION})
+            lambda: instances.connect(self.file, config={"storage_compatibility_version": STORAGE_VERSION})
         )
         try:
             yield con
@@ -278,15 +287,6 @@ class Store:
         """The commit counter: unequal when anything was stored since."""
         with self.read() as con:
             return int(con.sql("select generation from catalog_info").fetchall()[0][0])
-
-
-def _connect(file: Path | str, **options: Any) -> DuckDBPyConnection:
-    import duckdb
-
-    con = duckdb.connect(str(file), **options)
-    con.execute("set enable_progress_bar = false").fetchall()
-    con.execute("set autoinstall_known_extensions = false").fetchall()
-    return con
 
 
 def _literal(text: str) -> str:

@@ -89,10 +89,9 @@ def query(
     import duckdb
 
     started = time.perf_counter()
-    with store.read() as con:
+    with store.read_apart() as con:
         try:
-            with_steps(con, store, sql)
-            _harden(con, timeout)
+            _harden(con, timeout, with_steps(con, store, sql))
             wrapped = _guarded(con, sql, limit)
             relation = con.sql(("explain " if explain else "") + wrapped, params=dict(params or {}))
             if relation is None:
@@ -135,7 +134,7 @@ def write(store: Store, sql: str, params: Mapping[str, Any] | None = None) -> in
 
     run = Run("sql", {"sql": sql, "params": dict(params or {})})
     try:
-        with store.write(run) as con:
+        with store.workspace() as own, store.write(run, own) as con:  # its settings end with it
             con.execute(sql, dict(params or {}) or None).fetchall()
     except duckdb.Error as error:
         raise _explained(error, float("inf")) from error
@@ -164,14 +163,14 @@ def tables(store: Store) -> pl.DataFrame:
         ).pl()
 
 
-def with_steps(con: DuckDBPyConnection, store: Store, sql: str) -> None:
+def with_steps(con: DuckDBPyConnection, store: Store, sql: str) -> list[Path]:
     """Gives a connection to the catalog the views ``step`` and ``transition`` where `sql` names one of them.
 
-    They are made for each connection, not stored: stored ones would hold the place of the files. Raises
-    `BadInputError` where the steps of a data set are gone.
+    They are made for each connection, not stored: stored ones would hold the place of the files, which are
+    returned. Raises `BadInputError` where the steps of a data set are gone.
     """
     if not re.search(r"\b(step|transition)\b", sql, re.IGNORECASE):
-        return
+        return []
     files = {
         str(dataset): store.path.resolve() / "steps" / Path(str(name)).name
         for dataset, name in con.execute(queries.sql("step_files")).fetchall()
@@ -191,17 +190,17 @@ def with_steps(con: DuckDBPyConnection, store: Store, sql: str) -> None:
     con.execute(queries.sql("comment_on_step")).fetchall()
     con.execute(f"create or replace temp view transition as {queries.sql('transitions')}").fetchall()
     con.execute(queries.sql("comment_on_transition")).fetchall()
-    allowed = ", ".join(_quoted(str(file)) for file in files.values())
-    con.execute(f"set allowed_paths = [{allowed}]").fetchall()
+    return list(files.values())
 
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _harden(con: DuckDBPyConnection, timeout: float) -> None:
+def _harden(con: DuckDBPyConnection, timeout: float, readable: list[Path]) -> None:
     """The order matters: what the last setting locks cannot be set any more."""
     settings = (
+        f"allowed_paths = [{', '.join(_quoted(str(file)) for file in readable)}]",
         f"memory_limit = '{MEMORY_LIMIT}'",
         "threads = 2",
         "temp_directory = ''",
