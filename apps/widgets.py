@@ -109,7 +109,7 @@ def pick_class(dataset: str) -> str | None:
     counts = dict(classes.select("class", "subsets").iter_rows())
     return address.select(
         "Class", "class", sorted(counts), default=classes["class"][0], shown=lambda c: f"{c} ({counts[c]} subsets)",
-        resets=("subset", "left", "right", "chosen"),
+        resets=("subset", "left", "right", "chosen", "community"),
     )  # fmt: skip
 
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from shiftlab.figures import Drawn
 
 GROUP_SHAPES = ("circle", "rect", "triangle", "diamond", "roundRect", "pin", "arrow", "circle", "circle")
+MOST_NODES = 300
+"""Subsets up to which a meta-graph shows each; above, `communities` makes one that can be read."""
+ALONE = "alone"
 _ALONE_PER_ROW = 8
 _CROWD = 60  # nodes of a meta-graph that are drawn at full size
 
@@ -30,11 +33,12 @@ def meta_graph(nodes: pl.DataFrame, edges: pl.DataFrame, *, selected: str | None
     shown = sorted(set(groups.values()))
     series = {
         "type": "graph", "layout": "none", "roam": True, "scaleLimit": {"min": 0.6, "max": 8},
-        "selectedMode": "single", "width": "76%", "left": "6%", "top": 16,
+        "selectedMode": "single", "width": "76%", "left": "6%", "top": 32,
         "data": _graph_nodes(nodes, places, groups, selected),
         "links": _graph_links(edges, groups),
         "categories": [{"name": _group_name(one)} for one in range(len(GROUP_COLOURS) + 1)],
-        "label": {"position": "right", "fontSize": 11},
+        # Nodes of communities are large and may stand in rows: a label beside one would hide behind the next.
+        "label": {"position": "bottom" if "subsets" in nodes.columns else "right", "fontSize": 11},
         "labelLayout": {"hideOverlap": True},
         "emphasis": {"focus": "adjacency", "lineStyle": {"width": 3}, "label": {"show": True}},
         "select": {"itemStyle": {"borderColor": MARK_COLOUR, "borderWidth": 4}},
@@ -88,6 +92,49 @@ def _graph_links(edges: pl.DataFrame, groups: Mapping[str, int]) -> list[dict[st
     return found
 
 
+def community_of(nodes: pl.DataFrame) -> dict[str, str]:
+    """The name of the community of each subset; that of those which are alone in theirs is `ALONE`."""
+    import polars as pl
+
+    together = pl.len().over("community") > 1
+    name = pl.when(together).then(pl.format("community {}", pl.col("community") + 1)).fill_null(ALONE)
+    return dict(nodes.select("name", group=name).iter_rows())
+
+
+def communities(nodes: pl.DataFrame, edges: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """A meta-graph with one node for each community: its nodes and edges, as `meta_graph` takes them.
+
+    Nodes have ``subsets`` (also as n), the ``largest`` of them, the edges ``within`` and those ``across``, to others.
+    An edge has the largest overlap of those that it stands for.
+    """
+    import polars as pl
+
+    home = community_of(nodes)
+    ends = edges.select(
+        *(pl.col(c).replace_strict(home, default=None) for c in ("left_name", "right_name")), "overlap"
+    ).drop_nulls()
+    same = pl.col("left_name") == pl.col("right_name")
+    within = ends.filter(same).group_by(name="left_name").agg(within=pl.len())
+    other = ends.filter(~same)
+    both = pl.concat([other["left_name"], other["right_name"]]).alias("name").to_frame()
+    across = both.group_by("name").agg(across=pl.len())
+    found = nodes.with_columns(pl.col("name").replace_strict(home).alias("group")).sort("n", descending=True)
+    found = found.group_by(name="group").agg(
+        pl.col("community").min(), pl.len().alias("n"), subsets=pl.len(), largest=pl.col("name").first(),
+        context=pl.format("{}: {}", pl.col("community").first() + 1, pl.col("context").first()),
+        x=pl.col("x").mean(), y=pl.col("y").mean(),
+    )  # fmt: skip
+    alone = pl.col("name") == ALONE
+    found = found.join(within, on="name", how="left").join(across, on="name", how="left")
+    found = found.with_columns(
+        pl.when(~alone).then("community"), pl.when(alone).then("name").otherwise("context").alias("context"),
+        pl.col("within", "across").fill_null(0),
+    ).sort("community", nulls_last=True)  # fmt: skip
+    low, high = (one("left_name", "right_name") for one in (pl.min_horizontal, pl.max_horizontal))
+    links = other.group_by(left_name=low, right_name=high).agg(pl.col("overlap").max())
+    return found, links.sort("left_name", "right_name")
+
+
 def graph_places(nodes: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame:
     """Where the nodes are drawn: name, x, y in [0, 1], in the order of `nodes`.
 
@@ -98,7 +145,7 @@ def graph_places(nodes: pl.DataFrame, edges: pl.DataFrame) -> pl.DataFrame:
 
     joined = pl.col("name").is_in(pl.concat([edges["left_name"], edges["right_name"]]).unique().to_list())
     at = nodes.select("name", "x", "y").with_row_index("row")
-    inside, alone = at.filter(joined), at.filter(~joined).sort("name")
+    inside, alone = at.filter(joined), at.filter(~joined)
     across = max(_ALONE_PER_ROW, math.ceil(math.sqrt(1.2 * len(alone))))
     rows = -(-len(alone) // across)
     below_share = 0.0 if rows == 0 else 1.0 if inside.is_empty() else min(0.09 * rows, 0.45)
@@ -197,8 +244,11 @@ def _map_places(points: pl.DataFrame) -> dict[str, Any]:
 
 def _groups(nodes: pl.DataFrame) -> dict[str, int]:
     """Number of the colour of each node; the last, grey one is for communities of one and those beyond the palette."""
+    import polars as pl
+
     last = len(GROUP_COLOURS)
-    sizes = dict(nodes.group_by("community").len().iter_rows())
+    size = pl.col("subsets").sum() if "subsets" in nodes.columns else pl.len()
+    sizes = dict(nodes.group_by("community").agg(size).iter_rows())
     return {
         name: last if community is None or sizes[community] == 1 else min(int(community), last)
         for name, community in nodes.select("name", "community").iter_rows()

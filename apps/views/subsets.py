@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import polars as pl
 import streamlit as st
 
@@ -126,17 +128,78 @@ def _graph(
         widgets.empty_state("No meta-graph", "The subsets of this class have no stored positions; build them again:",
                             ["subsets", "build", dataset])  # fmt: skip
         return
-    key = f"graph_{dataset}_{subject}"
+    if len(placed) <= subset_figures.MOST_NODES:
+        _each(dataset, subject, placed, edges, name)
+        return
+    home = subset_figures.community_of(placed)
+    groups, links = subset_figures.communities(placed, edges)
+    sizes = dict(groups.select("name", "subsets").iter_rows())
+    picked = address.select(
+        "Community", "community", ["", *sizes], width=280,
+        shown=lambda one: f"{one}, {sizes[one]} subsets" if one else f"all {len(sizes)}, one node each",
+    )  # fmt: skip
+    if picked:
+        members = placed.filter(pl.col("name").replace_strict(home) == picked)
+        inside = pl.col("left_name").is_in(members["name"].implode())
+        inside &= pl.col("right_name").is_in(members["name"].implode())
+        _each(dataset, subject, members, edges.filter(inside), name, picked)
+    else:
+        _communities(dataset, subject, groups, links, home.get(name or ""))
+
+
+def _communities(
+    dataset: str, subject: str, groups: pl.DataFrame, links: pl.DataFrame, selected: str | None
+) -> None:
+    """The meta-graph of a class that is too large to show each subset: its communities; a click narrows to one."""
+    key = f"communities_{dataset}_{subject}"
+    names, subsets = groups["name"].to_list(), groups["subsets"].sum()
+
+    def narrow(name: str) -> None:
+        address.write(community=name)
+
+    def clicked() -> None:
+        for row in widgets.selected_rows(f"{key}_table"):
+            narrow(names[row])
+
+    widgets.chart(
+        subset_figures.meta_graph(groups, links, selected=selected) | {"height": 640}, key=key,
+        name=f"communities_{subject}", export=subset_figures.meta_graph_drawing(groups, links),
+        alt=f"Meta-graph of {subject}: {len(groups)} communities of {subsets} subsets, {len(links)} edges. The table "
+        "below lists the same communities.",
+        on_select=lambda: _clicked(key, names, narrow),
+    )  # fmt: skip
+    st.caption(
+        f"{subsets} subsets, too many to show each: a node is a community, named after its largest subset. Size: "
+        "subsets. Width: the largest overlap between two. Click a node or a row to see the subsets of a community."
+    )
+    widgets.table(
+        groups.select(community="name", subsets="subsets", largest="largest", within="within", across="across"),
+        key=f"{key}_table", name=f"communities_{subject}", on_select=clicked, alt=f"Communities of {subject}",
+        columns={"largest": "largest subset", "within": "edges within", "across": "edges to others"},
+        sql="select if(together > 1, 'community ' || (community + 1), 'alone') as name, count(*) as subsets,\n"
+        "    arg_max(name, n) as largest\n"
+        "from (select *, count(*) over (partition by community) as together from subsets\n"
+        f"      where dataset = {literal(dataset)} and class = {literal(subject)} and kept)\n"
+        "group by all order by min(community)",
+    )  # fmt: skip
+
+
+def _each(
+    dataset: str, subject: str, placed: pl.DataFrame, edges: pl.DataFrame, name: str | None, part: str = ""
+) -> None:
+    """The meta-graph, or the `part` of it that `placed` holds, with a node for each subset; a click chooses it."""
+    key = f"graph_{dataset}_{subject}_{part}"
     communities = placed.group_by("community").len().filter(pl.col("len") > 1).height
     option = subset_figures.meta_graph(placed, edges, selected=name) | {"height": 640}
     below = widgets.chart(
         option, key=key, name=f"meta_graph_{subject}", export=subset_figures.meta_graph_drawing(placed, edges),
         alt=f"Meta-graph of {subject}: {len(placed)} subsets, {len(edges)} edges, {communities} communities. "
         "The table below lists the same subsets.",
-        on_select=lambda: _clicked(key, placed["name"].to_list()),
+        on_select=lambda: _clicked(key, placed["name"].to_list(), lambda one: address.write(subset=one, page=None)),
     )  # fmt: skip
+    several = "community" if communities == 1 else "communities"
     st.caption(
-        f"{len(placed)} subsets, {len(edges)} edges, {communities} communities (found at an overlap of 0.2). "
+        f"{len(placed)} subsets, {len(edges)} edges, {communities} {several} (found at an overlap of 0.2). "
         "Size: items. Colour and shape: community. Width: overlap. Subsets without an edge stand below. "
         "Click a subset to see it; scroll to zoom, drag to move."
     )
@@ -147,7 +210,8 @@ def _graph(
             python=f'from shiftlab import subsets\n\nsubsets.graph(cat.store, "{subject}", "{dataset}")',
         )
         widgets.computed(
-            nodes["run_id"].to_list()[-1], {"Subsets": len(nodes), "Computed by": "`shiftlab subsets build`"}
+            placed["run_id"].to_list()[-1],
+            {"Subsets": len(placed), "Computed by": "`shiftlab subsets build`"},
         )
         st.page_link(
             widgets.SHIFT, label=f"Shift between subsets of {plain(subject)}", icon=":material/grid_on:",
@@ -155,11 +219,12 @@ def _graph(
         )  # fmt: skip
 
 
-def _clicked(key: str, names: list[str]) -> None:
+def _clicked(key: str, names: list[str], choose: Callable[[str], None]) -> None:
+    """Calls `choose` with the name of the node that was clicked; nodes are in the order of `names`."""
     for part in st.session_state[key]["selection"].get("selected", []):
         at = part.get("data_indices") or []
         if part.get("data_type") == "node" and at and at[0] < len(names):
-            address.write(subset=names[at[0]], page=None)
+            choose(names[at[0]])
 
 
 def _table(dataset: str, subject: str, nodes: pl.DataFrame) -> None:

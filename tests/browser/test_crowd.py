@@ -1,4 +1,4 @@
-"""Classes of more subsets than a chart holds well: the large matrix with its tree."""
+"""Classes of more subsets than a chart holds well: the large matrix with its tree, the meta-graph of communities."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.browser.conftest import Visit
-from tests.browser.test_explorer import address
+from tests.browser.test_explorer import address, nodes
 
 pytestmark = pytest.mark.browser
 
@@ -54,3 +54,19 @@ def test_clicks_in_both_triangles_of_a_large_matrix_choose_the_pair(crowd_visit:
     crowd_visit.page.get_by_text("Look into this pair").first.click()
     crowd_visit.page.wait_for_url("**/pair?*", timeout=20_000)
     assert (*address(crowd_visit)["left"], *address(crowd_visit)["right"]) == seen[-1]
+
+
+def test_a_click_on_a_community_narrows_the_meta_graph_to_it(crowd_visit: Visit) -> None:
+    crowd_visit.open("/subsets?dataset=crowd&class=stuff")
+    for x, y in nodes(crowd_visit, chart(crowd_visit)):
+        crowd_visit.page.mouse.click(x, y)
+        crowd_visit.page.wait_for_timeout(900)
+        if "community=" in crowd_visit.page.url:
+            break
+    (picked,) = address(crowd_visit)["community"]
+    crowd_visit.settled()
+    crowd_visit.page.get_by_text("10 subsets, 9 edges, 1 community").wait_for(timeout=20_000)
+    crowd_visit.page.reload()
+    crowd_visit.settled()
+    assert address(crowd_visit)["community"] == [picked]
+    crowd_visit.page.get_by_text("10 subsets, 9 edges, 1 community").wait_for(timeout=20_000)

@@ -102,7 +102,7 @@ def test_a_node_and_a_row_choose_a_subset(visit: Visit) -> None:
     canvas = visit.page.locator('[data-testid="stEChartsChart"] canvas').first
     box = canvas.bounding_box()
     assert box is not None
-    for x, y in _nodes(visit, box):
+    for x, y in nodes(visit, box):
         visit.page.mouse.click(x, y)
         visit.page.wait_for_timeout(900)
         if "subset=" in visit.page.url:
@@ -112,7 +112,7 @@ def test_a_node_and_a_row_choose_a_subset(visit: Visit) -> None:
     visit.page.get_by_role("heading", name=first).wait_for(timeout=20_000)
 
 
-def _nodes(visit: Visit, box: dict[str, Any]) -> list[tuple[float, float]]:
+def nodes(visit: Visit, box: dict[str, Any]) -> list[tuple[float, float]]:
     """Places on the canvas that are coloured like a node, from the screenshot of it."""
     import io
 

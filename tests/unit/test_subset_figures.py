@@ -56,3 +56,27 @@ def test_meta_graph_colours_communities_and_leaves_single_ones_grey() -> None:
     assert [node["category"] for node in option["series"][0]["data"]] == [0, 0, last, last]
     assert option["series"][0]["data"][2]["itemStyle"]["borderColor"] == figures.MARK_COLOUR
     json.dumps(option, allow_nan=False)
+
+
+def test_communities_are_nodes_with_the_edges_of_their_subsets() -> None:
+    frame = nodes(6, community=[0, 0, 1, 1, 2, None])  # n is 1 to 6: the last two are alone
+    ends = [
+        ("cat(x0)", "cat(x1)", 0.9),
+        ("cat(x1)", "cat(x2)", 0.3),
+        ("cat(x3)", "cat(x0)", 0.4),
+        ("cat(x3)", "cat(x5)", 0.2),
+    ]
+    edges = pl.DataFrame(ends, schema=["left_name", "right_name", "overlap"], orient="row")
+    found, links = subset_figures.communities(frame, edges)
+    told = found.select("name", "subsets", "n", "largest", "within", "across", "community").rows()
+    assert told == [
+        ("community 1", 2, 2, "cat(x1)", 1, 2, 0),
+        ("community 2", 2, 2, "cat(x3)", 0, 3, 1),
+        (subset_figures.ALONE, 2, 2, "cat(x5)", 0, 1, None),
+    ]
+    assert links.rows() == [("alone", "community 2", 0.2), ("community 1", "community 2", 0.4)]
+    option = subset_figures.meta_graph(found, links)
+    last = len(figures.GROUP_COLOURS)
+    assert [node["category"] for node in option["series"][0]["data"]] == [0, 1, last]
+    json.dumps(option, allow_nan=False)
+    assert figures.image(subset_figures.meta_graph_drawing(found, links), "svg")
