@@ -5,8 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shiftlab.errors import BadInputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """The rows of a Parquet file as it types them, or of CSV or TSV (by suffix) as text: the id 007 is not 7.
+
+    `BadInputError` naming the file where it is not there or cannot be read.
+    """
+    import polars as pl
+
+    if not path.is_file():
+        raise BadInputError(f"there is no file '{path}'")
+    with explained(path):
+        if path.suffix.lower() == ".parquet":
+            return pl.read_parquet(path)
+        return pl.read_csv(path, separator="\t" if path.suffix.lower() == ".tsv" else ",", infer_schema=False)
 
 
 @contextmanager

@@ -198,8 +198,7 @@ def _read_losses(path: Path) -> pl.DataFrame:
     """item, ce, ac and start (the weight so far, .5 where there is none) of a table; raises naming file and item."""
     import polars as pl
 
-    with frames.explained(path):
-        table = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema=False)
+    table = frames.read_table(path)
     for column in ("item", "ce", "ac"):
         if column not in table.columns:
             raise BadInputError(

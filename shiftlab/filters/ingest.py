@@ -269,13 +269,13 @@ def _known(store: Store, hashes: list[str]) -> dict[str, str]:
 def _read_metadata(path: Path) -> list[dict[str, str | None]]:
     import polars as pl
 
-    with frames.explained(path):
-        frame = pl.read_csv(path, infer_schema=False)
+    frame = frames.read_table(path)
     if not {"file", "sha256"} & set(frame.columns):
         raise BadInputError(
             f"{path.name}: needs a column 'file' or 'sha256'; it has {', '.join(frame.columns)}"
         )
-    return frame.to_dicts()
+    with frames.explained(path):
+        return frame.cast(pl.String).to_dicts()
 
 
 def _description(rows: list[dict[str, str | None]], path: Path, sha256: str) -> dict[str, str | None]:

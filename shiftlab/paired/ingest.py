@@ -114,17 +114,9 @@ def _ingest(
 
 def read_table(path: Path) -> pl.DataFrame:
     """A CSV, TSV (all cells as text) or Parquet file; BadInputError naming it where it cannot be read."""
-    import polars as pl
-
-    if not path.is_file():
-        raise BadInputError(f"there is no file '{path}'")
-    suffix = path.suffix.lower()
-    if suffix not in (".parquet", ".csv", ".tsv"):
+    if path.suffix.lower() not in (".parquet", ".csv", ".tsv"):
         raise BadInputError(f"{path.name}: tables come as .csv, .tsv or .parquet")
-    with frames.explained(path):
-        if suffix == ".parquet":
-            return pl.read_parquet(path)
-        return pl.read_csv(path, separator="\t" if suffix == ".tsv" else ",", infer_schema=False)
+    return frames.read_table(path)
 
 
 def _rows(path: Path, column: str, prob: str | None) -> pl.DataFrame:

@@ -53,13 +53,7 @@ def read(path: Path, problems: Problems) -> Batches:
 def _load(path: Path) -> pl.DataFrame:
     import polars as pl
 
-    with frames.explained(path):
-        if path.suffix.lower() == ".parquet":
-            frame = pl.read_parquet(path)
-        else:
-            separator = "\t" if path.suffix.lower() == ".tsv" else ","
-            # Ids stay text: 007 is not 7.
-            frame = pl.read_csv(path, separator=separator, infer_schema=False, encoding="utf8")
+    frame = frames.read_table(path)
     if frame.is_empty():
         raise BadInputError(f"{path.name} has no rows")
     for name, kind in frame.schema.items():

@@ -82,20 +82,12 @@ def _load_array(path: Path) -> Any:
 
 
 def _ids_of_file(ids: str) -> np.ndarray:
-    import polars as pl
 
     file, _, column = ids.partition(":")
     path = Path(file)
-    if not path.is_file():
-        raise BadInputError(f"there is no file '{path}' of ids")
-    if path.suffix.lower() == ".npy":
+    if path.suffix.lower() == ".npy" and path.is_file():
         return _as_text(np.asarray(_load_array(path)), path)
-    with frames.explained(path):
-        frame = (
-            pl.read_parquet(path)
-            if path.suffix.lower() == ".parquet"
-            else pl.read_csv(path, infer_schema=False)
-        )
+    frame = frames.read_table(path)
     return _text_column(frame, _id_column(frame, column or None, path), path)
 
 

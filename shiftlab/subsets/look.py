@@ -132,10 +132,7 @@ def read_names(path: str | Path) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(f"cannot read the names in '{path}': {error}") from error
     if lines and "subset" in lines[0].split(","):
-        import polars as pl
-
-        with frames.explained(path):
-            return tuple(pl.read_csv(path, infer_schema=False)["subset"].drop_nulls())
+        return tuple(frames.read_table(path)["subset"].drop_nulls())
     names = tuple(line.strip() for line in lines if line.strip())
     for number, name in enumerate(names, 1):
         if not (name.endswith(")") and "(" in name[1:]):
