@@ -15,6 +15,7 @@ import widgets
 from shiftlab import figures
 from shiftlab.report import Report, Section
 from shiftlab.shift.why import why
+from shiftlab.vectors import BASE_STAGE
 from widgets import literal, number, plain
 
 _OBJECTS = 20
@@ -168,8 +169,7 @@ def _scores(dataset: str, left: str, right: str) -> None:
     with below:
         widgets.copy_as(
             cli=command,
-            sql="select measure, grp, value, ci_low, ci_high, null_mean, p, n_left, n_right, note\nfrom scores\nwhere "
-            f"dataset = {literal(dataset)} and left_name = {literal(left)} and right_name = {literal(right)}",
+            sql=_select(dataset, left, right),
             python=f'cat.compare("{left}", "{right}", dataset="{dataset}")',
         )
         seeds = ", ".join(str(one) for one in scores["seed"].drop_nulls().unique().sort())
@@ -178,6 +178,18 @@ def _scores(dataset: str, left: str, right: str) -> None:
         )
         runs = scores["run_id"].unique().sort().to_list()
         widgets.computed(runs[-1], {"Seeds": seeds or "none", "Runs": ", ".join(map(str, runs))})
+
+
+def _select(dataset: str, left: str, right: str) -> str:
+    turned = f"left_name = {literal(left)}"
+    return (
+        "select measure, grp, coalesce(params ->> 'design', 'pair') as design, value, ci_low, ci_high,\n"
+        f"    null_mean, p, q, if({turned}, n_left, n_right) as n_left, if({turned}, n_right, n_left) as n_right, note\n"
+        f"from scores\nwhere dataset = {literal(dataset)}"
+        f" and list_sort([left_name, right_name]) = list_sort([{literal(left)}, {literal(right)}])\n"
+        "qualify row_number() over (partition by measure, grp, design order by score_id desc) = 1\n"
+        "order by design desc, measure, grp"
+    )
 
 
 def _against_chance(tested: pl.DataFrame, left: str, right: str) -> None:
@@ -329,7 +341,7 @@ def _why(dataset: str, left: str, right: str) -> None:
     with below:
         widgets.copy_as(
             cli=command,
-            sql=f"from space where dataset = {literal(dataset)} and space = {literal(space)}",
+            sql=_members(dataset, left, right, space),
             python="from shiftlab.shift.why import why\n\n"
             + f'why(cat.store, "{left}", "{right}", {options})',
         )
@@ -357,12 +369,27 @@ def _distribution(dataset: str, left: str, right: str, space: str, features: lis
     with below:
         widgets.copy_as(
             cli=command,
-            sql=f"from space where dataset = {literal(dataset)} and space = {literal(space)}",
+            sql=_members(dataset, left, right, space),
             python="from shiftlab.shift.why import why\n\n"
             f'why(cat.store, "{left}", "{right}", "values", dataset="{dataset}", space="{space}", feature={feature})',
         )
     with st.expander(f"The {len(values):,} values"):
         widgets.table(values, key=f"{key}_values", name=name, alt=f"Feature {feature} of every item")
+
+
+def _members(dataset: str, left: str, right: str, space: str) -> str:
+    """What there is in SQL of a result that is computed from vectors: the items, and where their vectors stand."""
+    return (
+        "-- Computed from vectors, which are files below the catalog's folder vectors, not rows. Each of `files` has\n"
+        "-- the item_id of its rows in the one of `ids_files` at the same place; the command and Python do the rest.\n"
+        "select s.name as subset, i.external_id as item, item_id, weight,\n"
+        "    list(f.file order by f.file) as files, list(f.ids_file order by f.file) as ids_files\n"
+        "from subset s join membership using (subset_id) join item i using (item_id)\n"
+        f"join space p on p.dataset = s.dataset and p.space = {literal(space)} and p.stage = {literal(BASE_STAGE)}\n"
+        "join vector_file f using (space_id)\n"
+        f"where s.dataset = {literal(dataset)} and s.name in ({literal(left)}, {literal(right)})\n"
+        "group by all order by subset, item"
+    )
 
 
 @st.cache_data(max_entries=30, show_spinner=False)

@@ -6,6 +6,7 @@ import json
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import shiftlab as sl
@@ -322,6 +323,39 @@ def test_pair_tells_why(page: Page, kind: str) -> None:
     assert not at.exception
     assert not at.error
     assert f"--kind {kind}" in shown(at)
+
+
+@pytest.mark.parametrize("kind", ["features", "flows"])
+def test_pair_names_the_items_and_the_files_of_what_it_computes(page: Page, filled: Path, kind: str) -> None:
+    left, right = f"cat({CONTEXTS[0]})", ODD
+    at = page("pair", dataset="pets", left=left, right=right, why=kind)
+    catalog = sl.open(filled)
+    (query,) = {one.value for one in at.code if one.value.startswith("-- Computed from vectors")}
+    rows = catalog.sql(query).pl()
+    sides = {name: rows.filter(subset=name) for name in (left, right)}
+    for name, side in sides.items():
+        assert sorted(side["item"]) == sorted(catalog.subset(name, dataset="pets").pl()["external_id"])
+    ids, vectors = (
+        np.concatenate([np.load(catalog.path / "vectors" / one) for one in rows[column][0]])
+        for column in ("ids_files", "files")
+    )
+    matrix = vectors[np.searchsorted(ids, rows["item_id"].to_numpy())].astype(float)
+    (column,) = (
+        one for one in at.dataframe if {"features": "mean_change", "flows": "mass"}[kind] in one.value.columns
+    )
+    if kind == "features":
+        row = column.value.iloc[0]
+        means = [matrix[(rows["subset"] == name).to_numpy()].mean(axis=0) for name in (left, right)]
+        assert (means[1] - means[0])[int(row["feature"])] == pytest.approx(row["mean_change"], rel=1e-5)
+
+
+def test_pair_scores_and_their_sql_are_the_same_either_way_round(page: Page, filled: Path) -> None:
+    for left, right in (("cat(bed)", "cat(sofa)"), ("cat(sofa)", "cat(bed)")):
+        at = page("pair", dataset="pets", left=left, right=right)
+        scores = next(one.value for one in at.dataframe if "measure" in one.value.columns)
+        (query,) = {one.value for one in at.code if one.value.startswith("select measure, grp")}
+        found = sl.open(filled).sql(query).pl()
+        assert found["value"].to_list() == scores["value"].to_list()
 
 
 def test_filters_sweep_of_thresholds(page: Page) -> None:
