@@ -6,8 +6,10 @@ hash of its content and the parameters) is left alone, so a run that was cut off
 
 from __future__ import annotations
 
+import gc
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -126,10 +128,23 @@ def _stage(con: DuckDBPyConnection, batches: Batches) -> None:
         con.register("batch", schema.empty_table())
         con.execute(f"create table stage_{kind} as from batch").fetchall()
         con.unregister("batch")
-    for kind, rows in batches:
-        con.register("batch", rows)
-        con.execute(f"insert into stage_{kind} from batch").fetchall()
-        con.unregister("batch")
+    with _collector_paused():
+        for kind, rows in batches:
+            con.register("batch", rows)
+            con.execute(f"insert into stage_{kind} from batch").fetchall()
+            con.unregister("batch")
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Records make no cycles, and looking for some among many thousand rows takes as long as reading them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _check(con: DuckDBPyConnection, kind: str, problems: Problems) -> None:
