@@ -158,11 +158,17 @@ def _told(cells: pl.DataFrame, title: str, upper: str) -> list[alt.Tooltip]:
 class Tree:
     """Subsets clustered by average linkage: `order` of the leaves, and `lines` (x, x2, y, y2) that draw the tree.
 
-    A leaf at place i of the order stands at x = i + 0.5; y is the height of a merge.
+    A leaf at place i of the order stands at x = i + 0.5; y is the height of a merge: a distance, which is 1 less the
+    value of a `similarity`.
     """
 
     order: list[str]
     lines: pl.DataFrame
+    similarity: bool = False
+
+    def height(self, title: str) -> str:
+        """What the heights are, where values are called `title`."""
+        return f"1 - {title}" if self.similarity else title
 
 
 def clustered(pairs: pl.DataFrame, names: Sequence[str], *, similarity: bool = False) -> Tree:
@@ -191,7 +197,8 @@ def clustered(pairs: pl.DataFrame, names: Sequence[str], *, similarity: bool = F
         for k in range(3)
     ]
     schema = ["x", "x2", "y", "y2"]
-    return Tree([names[one] for one in drawn["leaves"]], pl.DataFrame(lines, schema=schema, orient="row"))
+    order = [names[one] for one in drawn["leaves"]]
+    return Tree(order, pl.DataFrame(lines, schema=schema, orient="row"), similarity)
 
 
 def with_tree(heat_map: Drawn, tree: Tree, title: str) -> alt.VConcatChart:
@@ -199,7 +206,7 @@ def with_tree(heat_map: Drawn, tree: Tree, title: str) -> alt.VConcatChart:
     import altair as alt
 
     scale = alt.Scale(domain=[0, len(tree.order)], nice=False)
-    height = alt.Y("y:Q", title=title, axis=alt.Axis(tickCount=3, grid=False))
+    height = alt.Y("y:Q", title=tree.height(title), axis=alt.Axis(tickCount=3, grid=False))
     lines = alt.Chart(tree.lines).mark_rule(color=OTHER_COLOUR, strokeWidth=1.3)
     drawn = lines.encode(x=alt.X("x:Q", axis=None, scale=scale), x2="x2:Q", y=height, y2="y2:Q")
     below = heat_map.copy(deep=False)
@@ -293,7 +300,7 @@ def _with_large_tree(option: dict[str, Any], tree: Tree, title: str) -> dict[str
     for x, x2, y, y2 in tree.lines.select("x", "x2", "y", "y2").iter_rows():
         ends += [[x, y], [x2, y2], [x2, None]]  # nothing lifts the pen
     inside = {"gridIndex": 1, "type": "value"}
-    height = {**inside, "name": title, "nameLocation": "middle", "nameGap": 45, "splitNumber": 2,
+    height = {**inside, "name": tree.height(title), "nameLocation": "middle", "nameGap": 45, "splitNumber": 2,
               "splitLine": {"show": False}, "axisLabel": {"fontSize": 8}}  # fmt: skip
     lines = {"type": "line", "xAxisIndex": 1, "yAxisIndex": 1, "data": ends, "symbol": "none", "silent": True,
              "lineStyle": {"color": OTHER_COLOUR, "width": 1}, "tooltip": {"show": False}}  # fmt: skip

@@ -179,7 +179,7 @@ def meta_graph_drawing(nodes: pl.DataFrame, edges: pl.DataFrame) -> Drawn:
     width = alt.StrokeWidth("overlap:Q", legend=None, scale=alt.Scale(range=[0.2, 4]))
     rules = alt.Chart(lines).mark_rule(color=OTHER_COLOUR, opacity=0.4)
     points = alt.Chart(placed).mark_point(filled=True, opacity=1)
-    labels = alt.Chart(placed).mark_text(dy=-11, fontSize=10)
+    labels = alt.Chart(placed).mark_text(dy=-17 if "subsets" in nodes.columns else -11, fontSize=10)
     return alt.layer(
         rules.encode(**place, x2="x2:Q", y2="y2:Q", strokeWidth=width),
         points.encode(**place, **_group_channels(placed), tooltip=["name", "n", "group"]),
@@ -271,7 +271,11 @@ def _group_channels(nodes: pl.DataFrame) -> dict[str, Any]:
     return {
         "color": alt.Color("group:N", title="Community", scale=colours),
         "shape": alt.Shape("group:N", title="Community", scale=alt.Scale(domain=colours.domain)),
-        "size": alt.Size("n:Q", title="Items", scale=alt.Scale(range=[30, 500])),
+        "size": alt.Size(
+            "n:Q",
+            title="Subsets" if "subsets" in nodes.columns else "Items",
+            scale=alt.Scale(range=[30, 500]),
+        ),
     }
 
 

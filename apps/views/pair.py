@@ -181,10 +181,11 @@ def _scores(dataset: str, left: str, right: str) -> None:
 
 
 def _select(dataset: str, left: str, right: str) -> str:
-    turned = f"left_name = {literal(left)}"
+    as_asked = f"left_name = {literal(left)}"
     return (
         "select measure, grp, coalesce(params ->> 'design', 'pair') as design, value, ci_low, ci_high,\n"
-        f"    null_mean, p, q, if({turned}, n_left, n_right) as n_left, if({turned}, n_right, n_left) as n_right, note\n"
+        f"    null_mean, p, q, if({as_asked}, n_left, n_right) as n_left,\n"
+        f"    if({as_asked}, n_right, n_left) as n_right, note\n"
         f"from scores\nwhere dataset = {literal(dataset)}"
         f" and list_sort([left_name, right_name]) = list_sort([{literal(left)}, {literal(right)}])\n"
         "qualify row_number() over (partition by measure, grp, design order by score_id desc) = 1\n"

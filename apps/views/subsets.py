@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import polars as pl
 import streamlit as st
@@ -12,6 +13,7 @@ import gateway
 import thumbnails
 import widgets
 from shiftlab import matrix_figures, subset_figures
+from shiftlab.report import Report, Section
 from widgets import literal, plain
 
 _ITEMS_PER_PAGE = 24
@@ -38,9 +40,11 @@ def main() -> None:
     pairs = gateway.rows("page_pairs", dataset=dataset, **{"class": subject})
     name = _chosen(nodes)
     left, right = st.columns([3, 2], gap="large")
+    edge = _EDGE
     with left:
         if seen == "graph":
-            _graph(dataset, subject, nodes, pairs, name, _edge())
+            edge = _edge()
+            _graph(dataset, subject, nodes, pairs, name, edge)
         elif seen == "overlaps":
             _overlaps(dataset, subject, nodes, pairs)
         else:
@@ -48,7 +52,46 @@ def main() -> None:
     with right:
         _subset(dataset, subject, nodes, name)
     st.header(f"All subsets of {plain(subject)}", anchor=False)
-    _table(dataset, subject, nodes)
+    below = _table(dataset, subject, nodes)
+    with below:
+        widgets.report_button(
+            lambda: _report(dataset, subject, nodes, pairs, edge), key=f"subsets_{dataset}_{subject}",
+            name=f"subsets_{subject}",
+        )  # fmt: skip
+
+
+def _report(dataset: str, subject: str, nodes: pl.DataFrame, pairs: pl.DataFrame, edge: float) -> Report:
+    """The class on one page: its meta-graph, its overlaps and its subsets."""
+    sizes = nodes["n"].to_list()
+    facts = {
+        "Catalog": gateway.path(), "Generation": gateway.generation(), "Dataset": dataset, "Class": subject,
+        "Subsets": len(nodes), "Items a subset": f"{min(sizes):,} to {max(sizes):,}",
+        "Communities": nodes["community"].n_unique(), "Edges from an overlap of": edge,
+        "Runs": ", ".join(map(str, nodes["run_id"].unique().sort())),
+    }  # fmt: skip
+    graph = widgets.shell(["subsets", "graph", subject, "--dataset", dataset])
+    sections = []
+    placed, edges = nodes.filter(pl.col("x").is_not_null()), pairs.filter(pl.col("overlap") >= edge)
+    if len(placed):
+        told = f"{len(placed)} subsets, {len(edges)} edges"
+        if len(placed) > subset_figures.MOST_NODES:
+            placed, edges = subset_figures.communities(placed, edges)
+            told += f", drawn as {len(placed)} communities, each named after its largest subset"
+        drawn: Any = subset_figures.meta_graph_drawing(placed, edges)
+        alt = f"Meta-graph of {subject}: {told}."
+        sections.append(Section("Meta-graph", f"{told.capitalize()}.", figure=drawn, alt=alt, command=graph))
+    if len(nodes) > 1:
+        values = pairs.rename({"overlap": "value"})
+        tree = matrix_figures.clustered(values, nodes["name"].to_list(), similarity=True)
+        drawn = matrix_figures.with_tree(
+            matrix_figures.matrix(values, tree.order, "overlap"), tree, "overlap"
+        )
+        text = "Shared items over those of the smaller subset. 1: one holds the other."
+        alt = f"Heat map of the overlaps of {len(nodes)} subsets, those that share most beside each other."
+        sections.append(Section("Overlaps", text, figure=drawn, alt=alt, command=graph))
+    command = widgets.shell(["subsets", "list", "--dataset", dataset, "--class", subject])
+    sections.append(Section("Subsets", table=_listed(nodes), command=command))
+    return Report(f"Subsets of {subject}", facts, sections)
 
 
 def _classes(dataset: str) -> None:
@@ -86,7 +129,7 @@ def _overlaps(dataset: str, subject: str, nodes: pl.DataFrame, pairs: pl.DataFra
     below, _ = widgets.matrix(
         values, tree.order, measure, key=f"overlaps_{dataset}_{subject}_{measure}", name=f"{measure}_{subject}",
         alt=f"Heat map of the {measure} of {len(nodes)} subsets of {subject}, those that share most beside each other; "
-        "the command and SQL below give the same numbers.", on_choose=chosen,
+        "the command and SQL below give the same numbers.", on_choose=chosen, tree=tree,
     )  # fmt: skip
     if going := st.session_state.pop("_go_pair", None):
         st.switch_page(widgets.PAIR, query_params=going)
@@ -227,11 +270,17 @@ def _clicked(key: str, names: list[str], choose: Callable[[str], None]) -> None:
             choose(names[at[0]])
 
 
-def _table(dataset: str, subject: str, nodes: pl.DataFrame) -> None:
+def _listed(nodes: pl.DataFrame) -> pl.DataFrame:
+    """The subsets as people read them; communities are counted from 1."""
+    return widgets.filled(nodes.drop("x", "y", "subset_id", "run_id").with_columns(pl.col("community") + 1))
+
+
+def _table(dataset: str, subject: str, nodes: pl.DataFrame) -> Any:
+    """All subsets, narrowed by a predicate; returns the row below the table."""
     where, names = widgets.predicate(dataset, subject)
     words = ["subsets", "list", "--dataset", dataset, "--class", subject]
     condition = f"dataset = {literal(dataset)} and class = {literal(subject)} and kept"
-    shown = widgets.filled(nodes.drop("x", "y", "subset_id", "run_id").with_columns(pl.col("community") + 1))
+    shown = _listed(nodes)
     if where:
         words, condition = [*words, f"--where={where}"], f"{condition} and ({where})"
     if names is not None:
@@ -253,6 +302,7 @@ def _table(dataset: str, subject: str, nodes: pl.DataFrame) -> None:
             sql=f"from subsets where {condition}",
             python=f'cat.sql("""from subsets where {condition}""").pl()',
         )
+    return below
 
 
 def _subset(dataset: str, subject: str, nodes: pl.DataFrame, name: str | None) -> None:

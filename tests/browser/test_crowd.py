@@ -70,3 +70,16 @@ def test_a_click_on_a_community_narrows_the_meta_graph_to_it(crowd_visit: Visit)
     crowd_visit.settled()
     assert address(crowd_visit)["community"] == [picked]
     crowd_visit.page.get_by_text("10 subsets, 9 edges, 1 community").wait_for(timeout=20_000)
+
+
+def test_the_report_of_a_large_class_is_one_small_file_that_loads_nothing(crowd_visit: Visit) -> None:
+    crowd_visit.open("/subsets?dataset=crowd&class=stuff")
+    with crowd_visit.page.expect_download(timeout=90_000) as caught:
+        crowd_visit.page.get_by_text("HTML report", exact=True).click()
+    text = caught.value.path().read_text(encoding="utf-8")
+    assert len(text) < 5_000_000
+    assert "drawn as 31 communities" in text
+    assert "Heat map of the overlaps of 310 subsets" in text
+    assert text.count("<td>stuff(place ") == 310
+    assert "subsets graph stuff" in text
+    assert not any(loads in text for loads in ("<script", 'src="http', "<link", "@import", "url(http"))

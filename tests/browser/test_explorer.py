@@ -205,6 +205,7 @@ def test_a_figure_downloads_as_png(visit: Visit) -> None:
     ("path", "button", "start"),
     [
         ("/subsets?dataset=pets&class=cat", "Parquet", b"PAR1"),
+        ("/subsets?dataset=pets&class=cat", "HTML report", b"<!doctype html>"),
         ("/shift?dataset=pets&class=cat&measure=jensen_shannon", "HTML report", b"<!doctype html>"),
         ("/pair?dataset=pets&left=cat(bed)&right=cat(sofa)", "HTML report", b"<!doctype html>"),
     ],

@@ -52,6 +52,10 @@ def test_clustered_takes_a_missing_pair_as_the_farthest_and_turns_similarities()
     alike = PAIRS.with_columns(value=pl.col("value") / 10)
     tree = matrix_figures.clustered(alike, NAMES, similarity=True)
     assert tree.lines["y2"].max() > tree.lines["y2"].min()
+    spec = matrix_figures.with_tree(
+        matrix_figures.matrix(alike, tree.order, "overlap"), tree, "overlap"
+    ).to_dict()
+    assert spec["vconcat"][0]["encoding"]["y"]["title"] == "1 - overlap"
 
 
 def test_large_matrix_spans_the_values() -> None:
