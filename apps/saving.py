@@ -22,6 +22,8 @@ _HEIGHT = 420
 def save_button() -> None:
     """A name and a note for what is shown. A name that is taken is replaced only when that is said once more."""
     with st.popover("Save this view", icon=":material/bookmark_add:", type="tertiary"):
+        if st.session_state["_entered"]:  # the question was about the page before
+            st.session_state.pop("_replaced_view", None)
         replaced = st.session_state.get("_replaced_view")
         with st.form("save_view", border=False):
             st.text_input("Name", key="view_name", max_chars=saved_views.NAME_LENGTH)

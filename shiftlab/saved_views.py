@@ -62,8 +62,10 @@ class SavedView:
                 return f"the {what} of a view is one line of at most {most} characters"
         if not re.fullmatch(r"[a-z_]{0,40}", self.page):
             return "a view needs a page of the explorer"
-        if len(self.query) > QUERY_LENGTH or not self.query.isascii() or not _is_line(self.query):
-            return f"the link of a view is an encoded one of at most {QUERY_LENGTH:,} characters"
+        if len(self.query) > QUERY_LENGTH:
+            return f"the link is longer than the {QUERY_LENGTH:,} characters that a view may have"
+        if not self.query.isascii() or not _is_line(self.query):
+            return "the link of a view is an encoded one"
         return None
 
 

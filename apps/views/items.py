@@ -100,7 +100,7 @@ def _list(wanted: _Filter, where: str, fitting: pl.Series | None, view: str, per
         fitting = fitting.filter(fitting.str.starts_with(wanted.starts))
     n = _count(wanted) if fitting is None else len(fitting)
     if n == 0:
-        widgets.empty_state("No item fits", "Clear or change what is asked for above to see more.")
+        _nothing(wanted, where)
         return
     page = widgets.page_of(n, per_page)
     place = {"limit": per_page, "offset": (page - 1) * per_page}
@@ -122,6 +122,17 @@ def _list(wanted: _Filter, where: str, fitting: pl.Series | None, view: str, per
     with below:
         _copy(wanted, where)
         _brought(dataset, n)
+
+
+def _nothing(wanted: _Filter, where: str) -> None:
+    if where or wanted.shows or wanted.subset or wanted.starts:
+        widgets.empty_state("No item fits", "Clear or change what is asked for above to see more.")
+        return
+    widgets.empty_state(
+        f"No items in {plain(wanted.dataset)}",
+        "A data set of demonstrations has none. Items come with annotations:",
+        ["ingest", "images", "annotations.json", "--dataset", wanted.dataset],
+    )
 
 
 def _count(wanted: _Filter) -> int:

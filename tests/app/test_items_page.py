@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import polars as pl
 import pytest
@@ -122,6 +123,28 @@ def test_nothing_fits(page: Page) -> None:
     at = page("items", dataset="pets", where="len(objects) > 50")
     assert not at.error
     assert "No item fits" in shown(at)
+
+
+def test_a_data_set_without_items_says_where_they_come_from(page: Page) -> None:
+    at = page("items", dataset="reach")
+    assert not at.exception
+    assert "No items in reach" in shown(at)
+    assert "ingest images annotations.json --dataset reach" in shown(at)
+
+
+def test_another_data_set_takes_the_filters_of_the_first_out_of_the_link(page: Page) -> None:
+    at = page("items", dataset="pets", object="lamp", subset=BED, item="1")
+    at.selectbox(key="items_dataset").select("reach").run()
+    assert not at.exception
+    assert not at.warning
+
+
+def test_a_subset_leads_to_its_items(page: Page) -> None:
+    at = page("subsets", dataset="pets", class_="cat", subset=ODD, view="items")
+    links = [one.proto for one in at.get("page_link") if one.proto.label == "Filter them"]
+    assert [(one.page, parse_qs(one.query_string)) for one in links] == [
+        ("items", {"dataset": ["pets"], "subset": [ODD]})
+    ]
 
 
 def test_the_list_tells_the_run_that_brought_it_and_the_subsets_that_of_their_build(page: Page) -> None:

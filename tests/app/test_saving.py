@@ -82,6 +82,15 @@ def test_a_name_that_is_taken_asks_first(page: Page, own: sl.Catalog) -> None:
     assert [(one.page, one.note) for one in saved_views.listed(own.path)] == [("runs", "new")]
 
 
+def test_the_question_does_not_follow_to_another_page(page: Page, own: sl.Catalog) -> None:
+    save(page("items", own.path), "mine")
+    at = save(page("runs", own.path), "mine")
+    at.switch_page("views/measures.py").run()
+    assert not at.warning
+    at = save(at, "mine")
+    assert "There is a view called mine" in at.warning[0].value
+
+
 def test_another_name_after_the_question_is_a_new_view(page: Page, own: sl.Catalog) -> None:
     save(page("items", own.path), "mine")
     at = save(page("runs", own.path), "mine")
