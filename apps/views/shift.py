@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import polars as pl
 import streamlit as st
 
 import address
 import gateway
+import subset_map
 import widgets
-from shiftlab import matrix_figures, measures, subset_figures
+from pairs import GRAPH, SIMILARITIES, Shown, matrix_command, origin, read
+from shiftlab import matrix_figures, measures
 from shiftlab.report import Report, Section
-from shiftlab.shift.layout import classical_scaling
-from widgets import literal, number, plain
+from widgets import number, plain
 
-GRAPH = {
-    "overlap": "Overlap coefficient: shared items over those of the smaller subset. 1: one holds the other.",
-    "jaccard": "Jaccard index: shared items over the union. 1: the same items.",
-    "spectral_distance": "Distance in the spectral layout of the meta-graph. 0: the same place; within one class only.",
-    "resistance": "Effective resistance in the meta-graph. 0: the same node; none across components.",
-}
-_SIMILARITIES = ("overlap", "jaccard")
 _VIEWS = {"matrix": "Matrix", "map": "Map"}
 _ORDERS = {
     "name": "by name",
@@ -38,42 +29,8 @@ _UPPER = {
     "alone",
     "interval_width": "Intervals come from tests of single pairs: open a pair to compute its own",
 }
-_OBJECTS = "objects"
 _FEW = 25
 _BESIDE = 45  # subsets up to which the table of pairs stands beside the matrix; above, below it
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What the matrix shows: all pairs with their `value`, of `measure` over `space` (None for the meta-graph)."""
-
-    dataset: str
-    subject: str
-    measure: str
-    space: str | None
-    names: list[str]
-    pairs: pl.DataFrame
-    where: str = ""
-
-    def filtered(self, where: str, names: Sequence[str]) -> Shown:
-        """Only the subsets called `names`, which fit the predicate `where`."""
-        both = pl.col("left_name").is_in(names) & pl.col("right_name").is_in(names)
-        kept = [one for one in self.names if one in set(names)]
-        return replace(self, names=kept, pairs=self.pairs.filter(both), where=where)
-
-    @property
-    def title(self) -> str:
-        return self.measure.replace("_", " ")
-
-    def command(self) -> list[str]:
-        if self.measure in GRAPH:
-            return ["subsets", "graph", self.subject, "--dataset", self.dataset]
-        command = _matrix_command(self.dataset, self.subject, self.measure, self.space)
-        if not self.where:
-            return command
-        at = command.index("--class")
-        picked = f"dataset = {literal(self.dataset)} and class = {literal(self.subject)} and kept and ({self.where})"
-        return [*command[:at], f"--where={picked}", *command[at + 2 :]]
 
 
 def main() -> None:
@@ -91,7 +48,7 @@ def main() -> None:
         measure, space = _pick_measure(dataset, subject)
     _explain(measure)
     where, fitting = widgets.predicate(dataset, subject)
-    shown = _read(dataset, subject, measure, space)
+    shown = read(dataset, subject, measure, space)
     if shown is None:
         _not_stored(dataset, subject, measure)
         return
@@ -142,18 +99,6 @@ def _explain(measure: str) -> None:
     )
 
 
-def _read(dataset: str, subject: str, measure: str, space: str | None) -> Shown | None:
-    choice = {"dataset": dataset, "class": subject}
-    names = gateway.rows("page_subsets", **choice)["name"].to_list()
-    if measure in GRAPH:
-        pairs = gateway.rows("page_pairs", **choice).rename({measure: "value"})
-    else:
-        pairs = gateway.rows("page_scores", **choice, measure=measure, space=space)
-        if pairs.is_empty():
-            return None
-    return Shown(dataset, subject, measure, space, names, pairs)
-
-
 def _not_stored(dataset: str, subject: str, measure: str) -> None:
     """What computes the matrix, with a button; or what is missing before it can be computed."""
     words = measure.replace("_", " ")
@@ -172,13 +117,8 @@ def _not_stored(dataset: str, subject: str, measure: str) -> None:
             space = address.select("Space", "space", spaces) if len(spaces) > 1 else spaces[0]
         st.markdown("This command computes all pairs and stores them:")
         widgets.job_button(
-            _matrix_command(dataset, subject, measure, space), "Compute now", key="shift_matrix"
+            matrix_command(dataset, subject, measure, space), "Compute now", key="shift_matrix"
         )
-
-
-def _matrix_command(dataset: str, subject: str, measure: str, space: str | None) -> list[str]:
-    command = ["shift", "matrix", "--class", subject, "--measure", measure, "--dataset", dataset]
-    return [*command, "--space", space] if space and space != _OBJECTS else command
 
 
 def _matrix(shown: Shown) -> None:
@@ -199,7 +139,7 @@ def _matrix(shown: Shown) -> None:
         left, right = st.container(), st.container()
     with left:
         if view == "map":
-            _map(shown, pair)
+            subset_map.draw(shown, pair)
         else:
             _draw(shown, how, upper, pair)
         _notes(shown, upper)
@@ -252,7 +192,7 @@ def _chosen_pair(shown: Shown) -> tuple[str, str] | None:
 def _draw(shown: Shown, how: str, upper: str, pair: tuple[str, str] | None) -> None:
     tree = None
     if how == "cluster":
-        tree = matrix_figures.clustered(shown.pairs, shown.names, similarity=shown.measure in _SIMILARITIES)
+        tree = matrix_figures.clustered(shown.pairs, shown.names, similarity=shown.measure in SIMILARITIES)
     order = tree.order if tree else _order(shown, how)
     key = f"matrix_{shown.dataset}_{shown.subject}_{shown.measure}"
     name = f"{shown.measure}_{shown.subject}"
@@ -268,8 +208,7 @@ def _draw(shown: Shown, how: str, upper: str, pair: tuple[str, str] | None) -> N
         on_choose=lambda left, right: address.write(left=left, right=right),
     )  # fmt: skip
     with below:
-        widgets.copy_as(cli=shown.command(), sql=_select(shown), python=_python(shown))
-        _provenance(shown)
+        origin(shown)
         widgets.report_button(lambda: _report(shown, drawn, alt), key=key, name=name)
 
 
@@ -289,128 +228,6 @@ def _report(shown: Shown, drawn: Any, alt: str) -> Report:
         Section("Pairs, the largest value first", table=table),
     ]
     return Report(f"{shown.title.capitalize()} between subsets of {shown.subject}", facts, sections)
-
-
-def _map(shown: Shown, pair: tuple[str, str] | None) -> None:
-    """Subsets placed so that straight distances resemble the measure; those without every value are left out."""
-    points = _placed(
-        gateway.current().stamp, shown.dataset, shown.subject, shown.measure, shown.space, shown.where, shown
-    )
-    if points is None:
-        st.info("A map needs three subsets with a value for every pair.", icon=":material/info:")
-        return
-    frame, stress, left_out = points
-    base = f"map_{shown.dataset}_{shown.subject}_{shown.measure}"
-    chosen = _chosen(frame)
-    key = _brush_key(base, frame, chosen)
-
-    def brushed() -> None:
-        inside = _inside(frame, key)
-        st.session_state[f"{base}_first"] = inside
-        address.write(chosen=inside)
-
-    below = widgets.chart(
-        subset_figures.subset_map(frame, selected=pair or (), chosen=chosen), key=key,
-        name=f"map_{shown.measure}_{shown.subject}", on_select=brushed,
-        alt=f"Map of {len(frame)} subsets of {shown.subject} by {shown.title}; the table of pairs tells the distances, "
-        "the table below the map lists the subsets.",
-    )  # fmt: skip
-    with below:
-        widgets.copy_as(cli=shown.command(), sql=_select(shown), python=_python(shown))
-        _provenance(shown)
-    st.caption(
-        f"Classical scaling. Distances are approximate: stress {number(stress, 2)} (0 is perfect, above 0.2 is poor). "
-        + (f"{left_out} subsets without a value to every other are left out. " if left_out else "")
-        + "Drag over subsets, or select rows below: they stand out in the map and in the table."
-    )
-    _mapped(frame, chosen, base)
-
-
-def _chosen(frame: pl.DataFrame) -> list[str]:
-    """The subsets of the map that the URL names; those that it does not hold are told."""
-    given, known = address.texts("chosen"), set(frame["name"])
-    unknown = [one for one in given if one not in known]
-    if unknown:
-        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
-        st.warning(
-            f"The link names the subset '{plain(unknown[0])}'{more}, which this map does not hold. "
-            "Select rows below the map instead.",
-            icon=":material/link_off:",
-        )
-    return [one for one in given if one in known]
-
-
-def _inside(frame: pl.DataFrame, key: str) -> list[str]:
-    """The subsets inside the brush of the map called `key`."""
-    brush = (st.session_state.get(key) or {}).get("selection", {}).get("brush") or {}
-    if "x" not in brush or "y" not in brush:
-        return []
-    both = [pl.col(one).is_between(*sorted(brush[one])) for one in ("x", "y")]
-    return frame.filter(*both)["name"].to_list()
-
-
-def _brush_key(base: str, frame: pl.DataFrame, chosen: list[str]) -> str:
-    """The key of the map: a new one where its brush is not what is chosen, for a brush is not taken away otherwise."""
-    turn = st.session_state.setdefault(f"{base}_turn", 0)
-    inside = _inside(frame, f"{base}_{turn}")
-    if inside and set(inside) != set(chosen):
-        turn = st.session_state[f"{base}_turn"] = turn + 1
-    return f"{base}_{turn}"
-
-
-def _mapped(frame: pl.DataFrame, chosen: list[str], base: str) -> None:
-    """The subsets of the map as a table, where rows are selected as points are by the brush."""
-    first = st.session_state.setdefault(
-        f"{base}_first", chosen
-    )  # rows keep their place while they are clicked
-    listed = frame.sort(~pl.col("name").is_in(first), "name").select("name", "n", "community", "degree")
-    key = f"{base}_subsets"
-
-    def clicked() -> None:
-        address.write(chosen=[listed["name"][row] for row in widgets.selected_rows(key)])
-
-    def cleared() -> None:
-        address.write(chosen=None)
-
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{len(chosen)} of {len(frame)} selected**")
-        if chosen:
-            st.button(
-                "Clear", key=f"{base}_clear", icon=":material/close:", type="tertiary", on_click=cleared
-            )
-    rows = [row for row, name in enumerate(listed["name"]) if name in set(chosen)]
-    widgets.table(
-        listed.with_columns(pl.col("community") + 1), key=key, name="subsets", height=260,
-        on_select=clicked, selected=rows, alt="Subsets of the map",
-    )  # fmt: skip
-
-
-@st.cache_data(max_entries=20, show_spinner=False)
-def _placed(
-    stamp: tuple[str, int, int],
-    dataset: str,
-    subject: str,
-    measure: str,
-    space: str | None,
-    where: str,
-    _shown: Shown,
-) -> tuple[pl.DataFrame, float, int] | None:
-    """Subsets with places x and y, Kruskal's stress, and how many had to be left out. Only `_shown` is read."""
-    shown = _shown
-    values = matrix_figures.square(shown.pairs.select("left_name", "right_name", "value"))
-    if shown.measure in _SIMILARITIES:
-        values = values.with_columns(1 - pl.col("value"))
-    wide = values.pivot("right_name", index="left_name", values="value", sort_columns=True).sort("left_name")
-    missing = {name: wide[name].null_count() - 1 for name in wide.columns[1:]}
-    whole = [name for name, n in missing.items() if n <= min(missing.values())]
-    square = wide.filter(pl.col("left_name").is_in(whole)).select(whole).to_numpy().copy()
-    np.fill_diagonal(square, 0.0)
-    if len(whole) < 3 or not np.isfinite(square).all():
-        return None
-    layout = classical_scaling(np.maximum(square, 0.0))
-    nodes = gateway.rows("page_subsets", dataset=shown.dataset, **{"class": shown.subject}).drop("x", "y")
-    at = pl.DataFrame({"name": whole, "x": layout.positions[:, 0], "y": layout.positions[:, 1]})
-    return nodes.join(at, on="name"), layout.stress, len(shown.names) - len(whole)
 
 
 def _notes(shown: Shown, upper: str) -> None:
@@ -434,55 +251,8 @@ def _notes(shown: Shown, upper: str) -> None:
     if len(shown.pairs) < expected and shown.measure not in GRAPH:
         with st.container(border=True):
             st.markdown("Only some pairs are scored. This command computes all of them:")
-            command = _matrix_command(shown.dataset, shown.subject, shown.measure, shown.space)
+            command = matrix_command(shown.dataset, shown.subject, shown.measure, shown.space)
             widgets.job_button(command, "Compute all pairs", key="shift_rest")
-
-
-def _select(shown: Shown) -> str:
-    place = f"dataset = {literal(shown.dataset)} and class = {literal(shown.subject)}"
-    fitting = f"(select name from subsets where {place} and kept and ({shown.where}))"
-    filtered = f"\n  and left_name in {fitting}\n  and right_name in {fitting}" if shown.where else ""
-    if shown.measure in GRAPH:
-        return (
-            f"select left_name, right_name, {shown.measure}\nfrom subset_distances\nwhere {place}{filtered}\n"
-            f"order by {shown.measure} desc"
-        )
-    return (
-        "select left_name, right_name, value, p, q, arg_max(ci_high - ci_low, score_id) over pair as interval_width,\n"
-        "    n_left, n_right, note\nfrom scores\n"
-        f"where dataset = {literal(shown.dataset)} and measure = {literal(shown.measure)}"
-        f" and grp = {literal(shown.space or '')}\n"
-        f"  and left_name like {literal(shown.subject + '(%')}{filtered}\n"
-        # a score of all pairs before one of this pair alone, then the newest, as the page shows
-        "window pair as (partition by least(left_name, right_name), greatest(left_name, right_name))\n"
-        "qualify row_number() over (pair order by params ->> 'design' is not null desc, score_id desc) = 1\n"
-        "order by value desc"
-    )
-
-
-def _python(shown: Shown) -> str:
-    if shown.measure in GRAPH:
-        return (
-            f'from shiftlab import subsets\n\nsubsets.graph(cat.store, "{shown.subject}", "{shown.dataset}")'
-        )
-    space = f', space="{shown.space}"' if shown.space and shown.space != _OBJECTS else ""
-    return f'cat.matrix("{shown.measure}", subject="{shown.subject}", dataset="{shown.dataset}"{space})'
-
-
-def _provenance(shown: Shown) -> None:
-    if shown.measure in GRAPH:
-        widgets.computed(None, {"Measure": GRAPH[shown.measure], "Computed by": "`shiftlab subsets build`"})
-        return
-    runs = shown.pairs["run_id"].unique().sort()
-    n = pl.concat([shown.pairs["n_left"], shown.pairs["n_right"]]).to_numpy()
-    objects = shown.space == _OBJECTS
-    facts: dict[str, Any] = {
-        "Measure": shown.title,
-        "Compared": "co-occurring objects" if objects else f"vectors of the space {shown.space}",
-        "Items a side": f"{n.min():,} to {n.max():,}",
-        "Runs": ", ".join(map(str, runs)),
-    }
-    widgets.computed(int(runs[-1]), facts)
 
 
 def _pair(shown: Shown, left: str, right: str) -> None:
@@ -541,7 +311,7 @@ def _extremes(shown: Shown) -> None:
 
     widgets.table(
         frame, key=key, name=f"{shown.measure}_{shown.subject}", height=520, on_select=clicked,
-        columns={"value": st.column_config.NumberColumn(shown.title, format="%.4g")}, sql=_select(shown),
+        columns={"value": st.column_config.NumberColumn(shown.title, format="%.4g")}, sql=shown.sql(),
         alt=f"All pairs of subsets of {shown.subject} by {shown.title}",
     )  # fmt: skip
 
