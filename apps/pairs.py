@@ -44,6 +44,11 @@ class Shown:
     def title(self) -> str:
         return self.measure.replace("_", " ")
 
+    @property
+    def picked(self) -> str:
+        """The predicate that picks the subsets shown out of all."""
+        return f"dataset = {literal(self.dataset)} and class = {literal(self.subject)} and kept and ({self.where})"
+
     def command(self) -> list[str]:
         if self.measure in GRAPH:
             return ["subsets", "graph", self.subject, "--dataset", self.dataset]
@@ -51,8 +56,7 @@ class Shown:
         if not self.where:
             return command
         at = command.index("--class")
-        picked = f"dataset = {literal(self.dataset)} and class = {literal(self.subject)} and kept and ({self.where})"
-        return [*command[:at], f"--where={picked}", *command[at + 2 :]]
+        return [*command[:at], f"--where={self.picked}", *command[at + 2 :]]
 
     def sql(self) -> str:
         """The statement that gives the rows shown."""
@@ -79,9 +83,13 @@ class Shown:
     def python(self) -> str:
         """The lines that compute them, below those which open the catalog."""
         if self.measure in GRAPH:
-            return f'from shiftlab import subsets\n\nsubsets.graph(cat.store, "{self.subject}", "{self.dataset}")'
-        space = f', space="{self.space}"' if self.space and self.space != OBJECTS else ""
-        return f'cat.matrix("{self.measure}", subject="{self.subject}", dataset="{self.dataset}"{space})'
+            return f"from shiftlab import subsets\n\nsubsets.graph(cat.store, {self.subject!r}, {self.dataset!r})"
+        options = {"where": self.picked} if self.where else {"subject": self.subject}
+        options["dataset"] = self.dataset
+        if self.space and self.space != OBJECTS:
+            options["space"] = self.space
+        given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        return f"cat.matrix({self.measure!r}, {given})"
 
 
 def read(dataset: str, subject: str, measure: str, space: str | None) -> Shown | None:

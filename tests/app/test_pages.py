@@ -131,7 +131,9 @@ def test_the_filter_takes_what_the_command_line_takes(page: Page) -> None:
     assert "refused" in at.error[0].value
 
 
-def test_the_matrix_takes_the_same_filter_and_its_sql_gives_the_same_pairs(page: Page, filled: Path) -> None:
+def test_the_matrix_takes_the_same_filter_and_sql_and_python_give_the_same_pairs(
+    page: Page, filled: Path, own: sl.Catalog
+) -> None:
     words = {"dataset": "pets", "class_": "cat", "measure": "jensen_shannon", "where": "n < 60"}
     for more in ({"order": "cluster"}, {"order": "community"}, {"view": "map"}):
         at = page("shift", **words, **more)
@@ -142,6 +144,9 @@ def test_the_matrix_takes_the_same_filter_and_its_sql_gives_the_same_pairs(page:
     (query,) = {one.value for one in at.code if one.value.startswith("select left_name, right_name, value")}
     assert len(sl.open(filled).sql(query).rows()) == len(pairs) == 21
     assert any("--where=" in one.value and "(n < 60)" in one.value for one in at.code)
+    (python,) = {one.value for one in at.code if "cat.matrix(" in one.value}
+    found = eval(python.splitlines()[-1], {"cat": own})  # the line that the page gives to be copied
+    assert set(found.names) == {*pairs["left_name"], *pairs["right_name"]}
     assert "Fewer than two subsets fit" in shown(page("shift", **(words | {"where": "n > 60"})))
 
 
