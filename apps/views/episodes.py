@@ -4,6 +4,7 @@ step by step."""
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -68,13 +69,14 @@ def main() -> None:
         return
     episodes = gateway.rows("page_episodes", dataset=dataset)
     chosen = address.choice("episode", ["", *(str(one) for one in episodes["episode"])])
+    order = episodes["episode"].to_list()
     # A link that names a rule is one to what to keep.
     view = address.select(
         "View", "view", list(_VIEWS), default="keep" if st.query_params.get("rule") else "ranked",
         widget=st.segmented_control, shown=_VIEWS.__getitem__,
     )  # fmt: skip
     if view == "ranked":
-        _table(dataset, episodes, _ranked(dataset, chosen))
+        order = _listed(dataset, episodes, chosen)
     elif view == "states":
         _states(dataset, chosen)
     elif view == "groups":
@@ -83,7 +85,25 @@ def main() -> None:
         _keep_curve(dataset)
         _choose(dataset)
     if chosen:
-        _episode(dataset, int(chosen))
+        _episode(dataset, int(chosen), order)
+
+
+def _listed(dataset: str, episodes: pl.DataFrame, chosen: str) -> list[int]:
+    """The episodes that fit the filter, by the metric of the link; returns them in that order."""
+    metric = _metric(dataset)
+    where, fitting = widgets.narrowed(
+        ["episodes", "list", dataset], "episode_index", example="verdict = 'review' and length > 50"
+    )
+    scores = gateway.rows("page_episode_scores", dataset=dataset, metric=metric)
+    if fitting is not None:
+        scores = scores.filter(pl.col("episode").is_in(fitting.cast(scores.schema["episode"]).implode()))
+    if scores.is_empty():
+        widgets.empty_state("No episode fits", "Change the predicate above to see more.")
+        return []
+    shown = _Shown(dataset, metric, scores, where)
+    _ranked(shown, chosen)
+    _table(shown, episodes)
+    return scores["episode"].to_list()
 
 
 def _spaced(name: str) -> str:
@@ -102,12 +122,32 @@ def _explain(metric: str) -> None:
     st.caption(f"Unit: {known.unit}; {end}. 0: {known.zero}. Source: {known.source}.")
 
 
-def _ranked(dataset: str, chosen: str) -> pl.DataFrame:
-    """The figure of one metric; returns its scores."""
-    metric = _metric(dataset)
+@dataclass(frozen=True)
+class _Shown:
+    """The `scores` of a metric for the episodes that fit the predicate `where`, in the order of their values."""
+
+    dataset: str
+    metric: str
+    scores: pl.DataFrame
+    where: str
+
+    def command(self) -> list[str]:
+        return ["episodes", "list", self.dataset, *([f"--where={self.where}"] if self.where else [])]
+
+    def sql(self, view: str) -> str:
+        """The rows of a view for these episodes."""
+        place = f"from {view} where dataset = {literal(self.dataset)}"
+        if not self.where:
+            return place
+        fitting = f"select episode_index from episodes where dataset = {literal(self.dataset)} and (\n{self.where}\n)"
+        return f"{place}\nand episode_index in ({fitting})"
+
+
+def _ranked(shown: _Shown, chosen: str) -> None:
+    """The figure of one metric."""
+    dataset, metric, scores = shown.dataset, shown.metric, shown.scores
     _explain(metric)
     metrics = gateway.rows("page_episode_metrics", dataset=dataset)
-    scores = gateway.rows("page_episode_scores", dataset=dataset, metric=metric)
     key = f"ranked_{dataset}_{metric}"
 
     def clicked() -> None:
@@ -120,27 +160,26 @@ def _ranked(dataset: str, chosen: str) -> pl.DataFrame:
         alt=f"{title} of {len(scores)} episodes of {dataset} with intervals, sorted; the table tells the numbers.",
         on_select=clicked,
     )  # fmt: skip
-    query = (
-        f"from episode_score where dataset = {literal(dataset)} and metric = {literal(metric)} order by value"
-    )
+    query = f"{shown.sql('episode_score')}\nand metric = {literal(metric)} order by value"
     with below:
-        widgets.copy_as(cli=["episodes", "list", dataset], sql=query, python=f'cat.sql("""{query}""").pl()')
+        widgets.copy_as(cli=shown.command(), sql=query, python=f'cat.sql("""{query}""").pl()')
         widgets.computed(int(metrics.filter(pl.col("metric") == metric)["run_id"][0]), {"Metric": title})
     row = metrics.filter(pl.col("metric") == metric).row(0, named=True)
     interval = f" [{number(row['ci_low'])}, {number(row['ci_high'])}]" if row["ci_low"] is not None else ""
     st.caption(
-        f"Mean over episodes {number(row['mean'])}{interval}. Where intervals overlap, the order is not known."
+        f"Mean over all episodes {number(row['mean'])}{interval}. Where intervals overlap, the order is not known."
     )
-    return scores
 
 
-def _table(dataset: str, episodes: pl.DataFrame, scores: pl.DataFrame) -> None:
-    """Every episode, in the order of the metric above, with its place there."""
-    verdicts = episodes["verdict"].value_counts()
+def _table(shown: _Shown, episodes: pl.DataFrame) -> None:
+    """The episodes in the order of the metric above, with their places there."""
+    dataset, scores = shown.dataset, shown.scores
+    verdicts = scores.select("episode").join(episodes, on="episode")["verdict"].value_counts()
     counts = ", ".join(
         f"{n} {verdict or 'without a verdict'}" for verdict, n in verdicts.sort("verdict").iter_rows()
     )
-    st.header("All episodes", anchor=False)
+    told = "All episodes" if len(scores) == len(episodes) else f"{len(scores)} of {len(episodes)} episodes"
+    st.header(told, anchor=False)
     st.caption(
         f"In the order of the metric above; ranks from 1, the smallest value. {counts}. Click a row to see the episode "
         "step by step."
@@ -162,9 +201,9 @@ def _table(dataset: str, episodes: pl.DataFrame, scores: pl.DataFrame) -> None:
         on_select=clicked,
         alt=f"Episodes of {dataset}",
     )
-    query = f"from episodes where dataset = {literal(dataset)}"
+    query = shown.sql("episodes")
     with below:
-        widgets.copy_as(cli=["episodes", "list", dataset], sql=query, python=f'cat.sql("{query}").pl()')
+        widgets.copy_as(cli=shown.command(), sql=query, python=f'cat.sql("""{query}""").pl()')
 
 
 def _states(dataset: str, chosen: str) -> None:
@@ -402,8 +441,10 @@ def _file(dataset: str, name: str, kind: str) -> bytes:
         return (Path(f"{path}.recipe.json") if kind == "recipe" else path).read_bytes()
 
 
-def _episode(dataset: str, episode: int) -> None:
-    st.header(f"Episode {episode}", anchor=False)
+def _episode(dataset: str, episode: int, order: list[int]) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.header(f"Episode {episode}", anchor=False)
+        _neighbours(episode, order)
     steps = gateway.rows("page_steps", dataset=dataset, episode=episode)
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -424,6 +465,21 @@ def _episode(dataset: str, episode: int) -> None:
         widgets.table(widgets.filled(scores), key="one_episode", name=f"{dataset}_{episode}_scores", height=480,
                       alt=f"Every metric of episode {episode}")  # fmt: skip
     _traces(dataset, episode)
+
+
+def _neighbours(episode: int, order: list[int]) -> None:
+    """The way to the episodes before and after this one, as they are listed above."""
+    at = order.index(episode) if episode in order else None
+    for label, key, step in (("Previous", "P", -1), ("Next", "N", 1)):
+        there = at is not None and 0 <= at + step < len(order)
+        st.button(
+            label, key=f"episode_{label.lower()}", shortcut=key, disabled=not there,
+            on_click=_go, args=(order[at + step] if at is not None and there else episode,),
+        )  # fmt: skip
+
+
+def _go(episode: int) -> None:
+    address.write(episode=str(episode))
 
 
 def _traces(dataset: str, episode: int) -> None:

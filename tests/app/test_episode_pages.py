@@ -57,6 +57,40 @@ def test_the_table_is_ranked_by_the_metric_of_the_link(page: Page, operated: sl.
     assert "high is worse" in shown(at)
 
 
+def test_a_predicate_narrows_what_is_listed_and_copied(page: Page, operated: sl.Catalog) -> None:
+    where = "operator = 'ann' and length > 3 -- of the steady one"
+    at = page("episodes", operated.path, dataset="points", metric="smoothness", where=where)
+    assert not at.exception
+    assert not at.error
+    found = table(at, "rank")
+    assert sorted(found["episode"]) == list(range(8))
+    assert "8 of 16 episodes" in shown(at)
+    queries = {one.value for one in at.code if one.value.startswith("from episode")}
+    assert {len(operated.sql(query).rows()) for query in queries} == {8}
+    assert len(queries) == 2
+    assert any("--where=" in one.value for one in at.code)
+    refused = page("episodes", operated.path, dataset="points", where="length > ; drop table episode")
+    assert "refused" in refused.error[0].value
+    assert "No episode fits" in shown(page("episodes", operated.path, dataset="points", where="length < 0"))
+
+
+def test_the_next_episode_is_the_next_one_listed(page: Page, operated: sl.Catalog) -> None:
+    at = page("episodes", operated.path, dataset="points", metric="smoothness", where="operator = 'ann'")
+    order = table(at, "rank")["episode"].to_list()
+    link = {"dataset": "points", "metric": "smoothness", "where": "operator = 'ann'"}
+    at = page("episodes", operated.path, **link, episode=str(order[0]))
+    buttons = {one.label: one for one in at.button}
+    assert buttons["Previous"].disabled
+    at = buttons["Next"].click().run()
+    assert f"Episode {order[1]}" in shown(at)
+    at = page("episodes", operated.path, **link, episode=str(order[-1]))
+    assert {one.label: one.disabled for one in at.button if one.label in ("Previous", "Next")} == {
+        "Previous": False, "Next": True,
+    }  # fmt: skip
+    at = page("episodes", operated.path, **link, episode="12")  # not among those listed
+    assert all(one.disabled for one in at.button if one.label in ("Previous", "Next"))
+
+
 def test_an_episode_is_told_beside_the_others(page: Page, operated: sl.Catalog) -> None:
     at = page("episodes", operated.path, dataset="points", episode="12", traces="actions")
     assert not at.exception
