@@ -116,29 +116,29 @@ def pick_class(dataset: str) -> str | None:
 def predicate(dataset: str, subject: str) -> tuple[str, list[str] | None]:
     """A filter of the subsets of a class by SQL, from the URL, and the names that fit; None without a filter."""
     words = ["subsets", "list", "--dataset", dataset, "--class", subject]
-    where, found = narrowed(words, "name", example="n > 100 and degree > 2")
-    return where, None if found is None else found.to_list()
+    where, found = narrowed(words, "name", view="subsets", example="n > 100 and degree > 2")
+    return where, None if found is None else found["name"].to_list()
 
 
 def narrowed(
-    words: Sequence[str], column: str, *, example: str, resets: Sequence[str] = ()
-) -> tuple[str, pl.Series | None]:
-    """A filter by SQL, from the URL, of what a command lists (its `words`), and a column of the rows that fit.
+    words: Sequence[str], *columns: str, view: str, example: str, resets: Sequence[str] = ()
+) -> tuple[str, pl.DataFrame | None]:
+    """A filter by SQL over a view, from the URL, of what a command lists (its `words`), and columns of what fits.
 
     The command line takes the same words. A filter that is refused says why, and then nothing fits.
     """
     listed = f"{words[0]} {words[1]}"
     where = address.typed(
         "Filter by a SQL predicate", "where", placeholder=example, resets=resets,
-        help=f"Over the columns of the view {words[0]}; the command line takes the same: shiftlab {listed} --where",
+        help=f"Over the columns of the view {view}; the command line takes the same: shiftlab {listed} --where",
     ).strip()  # fmt: skip
     if not where:
         return "", None
     try:
-        return where, jobs.rows([*words, f"--where={where}"]).frame[column]
+        return where, jobs.rows([*words, f"--where={where}"]).frame.select(columns)
     except jobs.CommandError as error:
         st.error(f"**The filter was refused.** {plain(str(error))}", icon=":material/error:")
-        return where, pl.Series(column, [], pl.String)
+        return where, pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
 
 
 def chart(

@@ -92,11 +92,17 @@ def _listed(dataset: str, episodes: pl.DataFrame, chosen: str) -> list[int]:
     """The episodes that fit the filter, by the metric of the link; returns them in that order."""
     metric = _metric(dataset)
     where, fitting = widgets.narrowed(
-        ["episodes", "list", dataset], "episode_index", example="verdict = 'review' and length > 50"
+        ["episodes", "list", dataset],
+        "episode_index",
+        view="episodes",
+        example="verdict = 'review' and length > 50",
     )
     scores = gateway.rows("page_episode_scores", dataset=dataset, metric=metric)
     if fitting is not None:
-        scores = scores.filter(pl.col("episode").is_in(fitting.cast(scores.schema["episode"]).implode()))
+        fits = fitting.cast({"episode_index": scores.schema["episode"]})
+        scores = scores.join(
+            fits, left_on="episode", right_on="episode_index", how="semi", maintain_order="left"
+        )
     if scores.is_empty():
         widgets.empty_state("No episode fits", "Change the predicate above to see more.")
         return []

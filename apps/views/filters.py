@@ -90,7 +90,7 @@ def _model(name: str) -> None:
     layers = gateway.rows("page_layers", model=name)
     flagged = layers.filter(pl.col("label").is_not_null() & (pl.col("label") != "none"))
     st.caption(f"{len(layers)} layers, {len(flagged)} with a finding. 1x1 kernels have no quality.")
-    shown = widgets.filled(layers.drop("model", "task", "category"))
+    shown = widgets.filled(layers.drop("model", "task", "category", "layer_id"))
     below = widgets.table(shown, key="layers_table", name=f"{name}_layers", alt=f"Layers of {name}")
     with below:
         widgets.copy_as(
@@ -104,16 +104,32 @@ def _quality(models: pl.DataFrame, name: str) -> None:
         metric = address.select("Quality", "metric", list(_METRICS), shown=lambda one: one.replace("_", " "))
         address.select("Stand out", "model", ["", *models["model"]], shown=lambda one: one or "no model")
     st.caption(_METRICS[metric])
-    layers = gateway.rows("page_layers", model="")
+    where, fitting = widgets.narrowed(
+        ["filters", "quality"], "model", "layer_id", view="filter_layers",
+        example="task = 'Segmentation' and kernel = '3x3'",
+    )  # fmt: skip
+    layers = gateway.rows("page_layers", model="").drop_nulls(metric)
+    if fitting is not None:
+        layers = layers.join(
+            fitting.cast(layers.select(fitting.columns).schema), on=fitting.columns, how="semi"
+        )
+    if layers.is_empty():
+        widgets.empty_state("No layer fits", "Change the predicate above to see more.")
+        return
     below = widgets.chart(
         filter_figures.quality_over_depth(layers, metric, selected=name), key=f"depth_{metric}",
         name=f"{metric}_over_depth",
-        alt=f"{metric.replace('_', ' ')} of the layers of {len(models)} networks over relative depth; "
+        alt=f"{metric.replace('_', ' ')} of {len(layers)} layers of {layers['model'].n_unique()} networks over depth; "
         "the table under Models tells the numbers.",
     )  # fmt: skip
     query = f"select model, name, depth_norm, {metric}, label, reason\nfrom filter_layers where {metric} is not null"
+    query += f" and (\n{where}\n)" if where else ""
     with below:
-        widgets.copy_as(cli=["filters", "quality"], sql=query, python=f'cat.sql("""{query}""").pl()')
+        widgets.copy_as(
+            cli=["filters", "quality", *([f"--where={where}"] if where else [])],
+            sql=query,
+            python=f'cat.sql("""{query}""").pl()',
+        )
     told = "; ".join(f"{at:g}: {why}" for at, why in filter_figures.THRESHOLDS.get(metric, ()))
     st.caption(
         f"Dashed: {told}. Thresholds are conventions, see below what others would flag." if told

@@ -71,7 +71,11 @@ def main() -> None:
             view = address.select("View", "view", ["pictures", "table"], widget=st.segmented_control)
         per_page = int(address.select("Items a page", "per_page", _PER_PAGE, resets=("page",), width=130))
     where, fitting = widgets.narrowed(
-        wanted.words(), "item", example="len(objects) > 3 and labels['split'] = 'test'", resets=("page",)
+        wanted.words(),
+        "item",
+        view="items",
+        example="len(objects) > 3 and labels['split'] = 'test'",
+        resets=("page",),
     )
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -94,10 +98,10 @@ def _filter(dataset: str) -> _Filter:
     return _Filter(dataset, shows, subset, address.typed("Id starts with", "starts", resets=("page",)))
 
 
-def _list(wanted: _Filter, where: str, fitting: pl.Series | None, view: str, per_page: int) -> None:
+def _list(wanted: _Filter, where: str, fitting: pl.DataFrame | None, view: str, per_page: int) -> None:
     dataset = wanted.dataset
     if fitting is not None:
-        fitting = fitting.filter(fitting.str.starts_with(wanted.starts))
+        fitting = fitting.filter(pl.col("item").str.starts_with(wanted.starts))
     n = _count(wanted) if fitting is None else len(fitting)
     if n == 0:
         _nothing(wanted, where)
@@ -107,7 +111,7 @@ def _list(wanted: _Filter, where: str, fitting: pl.Series | None, view: str, per
     if fitting is None:
         names = gateway.rows("page_item_names", **_values(wanted), **place)["item"]
     else:
-        names = fitting.slice(place["offset"], place["limit"])
+        names = fitting["item"].slice(place["offset"], place["limit"])
     frame = gateway.rows("page_some_items", dataset=dataset, items=names.to_list())
     key = f"items_{view}_{dataset}"
     if view == "pictures":

@@ -17,17 +17,16 @@ if TYPE_CHECKING:
 _KINDS = ["regular", "depthwise", "all"]
 
 
+_KIND_HELP = "regular: without depthwise and transposed convolutions; all: as CNN Filter DB."
+_where = click.option("--where", help="SQL predicate over the columns of the view filter_layers.")
+
+
 def _selection(command: Callable[..., Any]) -> Callable[..., Any]:
     """Which layers: --where and --kind."""
     kind = click.option(
-        "--kind",
-        type=click.Choice(_KINDS),
-        default="regular",
-        show_default=True,
-        help="regular: without depthwise and transposed convolutions; all: as CNN Filter DB.",
+        "--kind", type=click.Choice(_KINDS), default="regular", show_default=True, help=_KIND_HELP
     )
-    where = click.option("--where", help="SQL predicate over the columns of the view filter_layers.")
-    return where(kind(command))
+    return _where(kind(command))
 
 
 @click.command("models", epilog="Example: shiftlab ingest models weights/ --metadata models.csv")
@@ -102,7 +101,9 @@ def show(settings: Settings, model: str) -> None:
     settings.emit(package.show_model(settings.open().store, model))
 
 
-@filters.command(epilog="Example: shiftlab filters quality --by depth_decile --where \"task = 'detection'\"")
+@filters.command(
+    epilog="Example: shiftlab filters quality --by depth_decile --where \"task = 'Segmentation'\""
+)
 @common
 @click.option("--model", help="Only this model.")
 @click.option(
@@ -117,8 +118,9 @@ def show(settings: Settings, model: str) -> None:
               help="... at least this share of sparse filters; or ...")  # fmt: skip
 @click.option("--random-margin", type=float, default=0.02, show_default=True,
               help="... with diversity above that of random filters less this.")  # fmt: skip
+@click.option("--kind", type=click.Choice(_KINDS), help=f"{_KIND_HELP} Default: all; with --by regular.")
 @plot_option("variance entropy over depth, a line a model; with --by or --sweep the rows")
-@_selection
+@_where
 def quality(
     settings: Settings,
     model: str | None,
@@ -135,11 +137,11 @@ def quality(
 
     store = settings.open().store
     if sweep:
-        found = package.sweep(store, where)
+        found = package.sweep(store, where, kind or "all")
     elif by is not None:
-        found = package.quality_by(store, by, where, kind)
+        found = package.quality_by(store, by, where, kind or "regular")
     else:
-        found = package.list_layers(store, model, where, **thresholds)
+        found = package.list_layers(store, model, where, kind or "all", **thresholds)
     settings.emit(found)
     if plot is None:
         return

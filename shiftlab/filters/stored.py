@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 Kind = Literal["regular", "depthwise", "all"]
+_QUALITY = (
+    "model", "layer_id", "name", "kind", "kernel", "n", "depth", "depth_norm", "sparsity", "variance_entropy",
+    "threshold", "variance_entropy_ratio", "orthogonality", "label", "reason",
+)  # fmt: skip
 _MOST_GROUPS = 200
 
 
@@ -87,9 +91,9 @@ def list_models(store: Store) -> pl.DataFrame:
 
 
 def list_layers(
-    store: Store, model: str | None = None, where: str | None = None, **thresholds: Any
+    store: Store, model: str | None = None, where: str | None = None, kind: Kind = "all", **thresholds: Any
 ) -> pl.DataFrame:
-    """Quality of each layer with a kernel larger than 1x1; `where` is a SQL predicate over the columns.
+    """Quality of each layer with a kernel larger than 1x1; `where` is a SQL predicate over the view filter_layers.
 
     `degenerate` is the joint rule of `is_degenerate`, whose `thresholds` may be given; null for other kernels than 3x3.
     """
@@ -98,7 +102,8 @@ def list_layers(
     if model is not None:
         require_model(store, model)
     query = safe_sql.narrowed(queries.sql("list_layers"), where)
-    frame = safe_sql.query(store, query, {"model": model}).pl()
+    frame = safe_sql.query(store, query, {"model": model, "kind": kind}).pl()
+    frame = frame.sort("model_id", "position").select(_QUALITY)
     entropy, threshold, sparsity = (
         frame[name].cast(float).fill_null(np.nan).to_numpy()
         for name in ("variance_entropy", "threshold", "sparsity")
@@ -129,7 +134,8 @@ def group_layers(
     frame = safe_sql.query(store, text, {"kernel": kernel, "kind": kind}).pl()
     if frame.is_empty():
         raise BadInputError(
-            f"no layer with a {kernel} kernel has a group '{by}': 'shiftlab filters list' shows what is there"
+            f"no layer with a {kernel} kernel has a group '{by}'{f' where {where}' if where else ''}: "
+            "'shiftlab filters list' shows what is there"
         )
     frame = frame.sort("grp", "model_id", "position")
     names = frame["grp"].unique().sort().to_list()
@@ -356,9 +362,9 @@ def quality_by(store: Store, by: str, where: str | None = None, kind: Kind = "re
         return con.sql(queries.sql("quality_of_groups")).pl()
 
 
-def sweep(store: Store, where: str | None = None) -> pl.DataFrame:
+def sweep(store: Store, where: str | None = None, kind: Kind = "all") -> pl.DataFrame:
     """Degenerate 3x3 layers under every combination of thresholds; see `sensitivity`."""
-    grouped = group_layers(store, "'all'", where, "all")
+    grouped = group_layers(store, "'all'", where, kind)
     frame = grouped.frame
     return sensitivity(
         frame["variance_entropy"].to_numpy(),

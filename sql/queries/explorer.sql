@@ -285,8 +285,8 @@ where t.dataset = $dataset and t.kind = 'object' group by t.name order by items 
 
 -- name: page_layers
 -- Layers of all models, or of one, with their place and quality.
-select model, task, category, position, name, kernel, n, depth_norm, sparsity, variance_entropy, variance_entropy_ratio,
-       orthogonality, label, reason
+select model, task, category, position, layer_id, name, kernel, n, depth_norm, sparsity, variance_entropy,
+       variance_entropy_ratio, orthogonality, label, reason
 from filter_layers where $model = '' or model = $model order by model, position;
 
 -- name: page_drift

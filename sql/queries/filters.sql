@@ -85,12 +85,11 @@ group by m.model_id, m.name, m.task, m.category, m.architecture, m.format, m.n_s
 order by m.name;
 
 -- name: list_layers
--- Quality of the layers with a kernel larger than 1x1, in model and file order.
-select model, layer_id, name, kind, kernel, n, depth, depth_norm, sparsity, variance_entropy, threshold,
-       variance_entropy_ratio, orthogonality, label, reason
+-- The layers with a kernel larger than 1x1, which have a quality.
 from filter_layers
 where sparsity is not null and ($model is null or model = $model)
-order by model_id, position;
+  and ($kind = 'all' or ($kind = 'depthwise' and kind = 'depthwise')
+       or ($kind = 'regular' and kind in ('conv', 'unknown')));
 
 -- name: quality_of_groups
 -- Quality of groups of layers (graded: rows of filter_layers with grp), as sums over sums.

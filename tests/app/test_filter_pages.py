@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import polars as pl
 import pytest
 
@@ -58,6 +60,22 @@ def test_thresholds_stand_with_their_source(page: Page, metric: str, told: str) 
     at = page("filters", view="quality", metric=metric)
     assert not at.exception
     assert told in shown(at)
+
+
+def test_layers_are_filtered_by_a_predicate(page: Page, filled: Path) -> None:
+    where = "task = 'Segmentation' and kernel = '3x3' -- of the bundled ones"
+    at = page("filters", view="quality", metric="sparsity", where=where)
+    assert not at.exception
+    assert not at.error
+    fit = "from filter_layers where sparsity is not null and task = 'Segmentation' and kernel = '3x3'"
+    ((n, models),) = sl.open(filled).sql(f"select count(*), count(distinct model) {fit}").rows()
+    assert f"{n} layers of {models} networks" in str(at.get("vega_lite_chart")[0].proto)
+    (query,) = {one.value for one in at.code if one.value.startswith("select model, name, depth_norm")}
+    assert len(sl.open(filled).sql(query).rows()) == n
+    assert any("filters quality '--where=" in one.value for one in at.code)
+    assert "No layer fits" in shown(page("filters", view="quality", where="n < 0"))
+    refused = page("filters", view="quality", where="n > ; drop table model")
+    assert "refused" in refused.error[0].value
 
 
 def test_deciles_stand_in_order_and_chance_is_crossed_out(page: Page, own: sl.Catalog) -> None:

@@ -283,6 +283,17 @@ def test_thresholds_of_degenerate_layers_are_parameters(bundled: sl.Catalog) -> 
     assert strict["degenerate"].sum() == 0
 
 
+def test_layers_are_listed_by_kind_and_by_any_column_of_the_view(bundled: sl.Catalog) -> None:
+    every = sl.filters.list_layers(bundled.store)
+    kinds = {kind: sl.filters.list_layers(bundled.store, kind=kind) for kind in ("regular", "depthwise")}
+    assert set(kinds["depthwise"]["kind"]) == {"depthwise"}
+    assert set(kinds["regular"]["kind"]) <= {"conv", "unknown"}
+    assert len(every) > len(kinds["regular"]) + len(kinds["depthwise"]) > 0
+    one = sl.filters.list_layers(bundled.store, where="task = 'Segmentation'")
+    assert set(one["model"]) < set(every["model"])
+    assert one.columns == every.columns
+
+
 def test_groups_that_make_no_sense_are_refused(bundled: sl.Catalog) -> None:
     store = bundled.store
     with pytest.raises(BadInputError, match="makes one group"):
