@@ -91,7 +91,7 @@ def list_(settings: Settings) -> None:
     settings.emit(package.list_models(settings.open().store))
 
 
-@filters.command(epilog="Example: shiftlab filters show open_nsfw")
+@filters.command(epilog="Example: shiftlab filters show open-nsfw")
 @common
 @click.argument("model")
 def show(settings: Settings, model: str) -> None:

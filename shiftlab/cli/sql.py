@@ -21,7 +21,7 @@ _HEADROOM_BYTES = (
 )  # above what the process has mapped: DuckDB's own limit, its threads, and the result
 
 
-@click.command(epilog='Example: shiftlab sql "from subsets where class = $c order by n desc" -p c=cat')
+@click.command(epilog="Example: shiftlab sql 'from subsets where class = $c order by n desc' -p c=cat")
 @common
 @click.argument("query", required=False)
 @click.option("--file", "file", type=click.Path(), help="Read the SQL from a file.")

@@ -89,7 +89,7 @@ def show(settings: Settings, name: str, dataset: str | None, items: bool) -> Non
 
 
 @subsets.command(
-    epilog="Example: shiftlab subsets split cat-dog-coco --dataset coco --name bench -o bench.csv"
+    epilog="Example: shiftlab subsets split cat-dog-coco --dataset coco --name domains -o domains.csv"
 )
 @common
 @click.argument("scheme")
