@@ -25,8 +25,12 @@ def connect(file: Path | str, **options: Any) -> DuckDBPyConnection:
     import duckdb
 
     con = duckdb.connect(str(file), **options)
-    con.execute("set enable_progress_bar = false").fetchall()
     con.execute("set autoinstall_known_extensions = false").fetchall()
+    return _silent(con)
+
+
+def _silent(con: DuckDBPyConnection) -> DuckDBPyConnection:
+    con.execute("set enable_progress_bar = false").fetchall()  # holds for one connection
     return con
 
 
@@ -45,7 +49,7 @@ def borrowed(scratch: Path) -> Iterator[DuckDBPyConnection]:
     The borrower leaves it as it was: nothing attached, no table, no setting changed. After an error it is not kept.
     """
     instance = _kept[scratch].pop() if _kept[scratch] else connect_memory(scratch)
-    con = instance.cursor()  # temporary tables and views end with it
+    con = _silent(instance.cursor())  # temporary tables and views end with it
     try:
         yield con
     except BaseException:
