@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections import defaultdict
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_MOST_KEPT = 2
-_kept: defaultdict[Path, list[DuckDBPyConnection]] = defaultdict(list)
+_MOST_KEPT = 2  # of the catalogs used last: each has threads of its own
+_kept: list[tuple[Path, DuckDBPyConnection]] = []
+_lock = threading.Lock()
 
 
 def connect(file: Path | str, **options: Any) -> DuckDBPyConnection:
@@ -48,7 +49,7 @@ def borrowed(scratch: Path) -> Iterator[DuckDBPyConnection]:
 
     The borrower leaves it as it was: nothing attached, no table, no setting changed. After an error it is not kept.
     """
-    instance = _kept[scratch].pop() if _kept[scratch] else connect_memory(scratch)
+    instance = _taken(scratch) or connect_memory(scratch)
     con = _silent(instance.cursor())  # temporary tables and views end with it
     try:
         yield con
@@ -57,17 +58,29 @@ def borrowed(scratch: Path) -> Iterator[DuckDBPyConnection]:
         instance.close()
         raise
     con.close()
-    if len(_kept[scratch]) < _MOST_KEPT:
-        _kept[scratch].append(instance)
-    else:
-        instance.close()
+    _keep(scratch, instance)
+
+
+def _taken(scratch: Path) -> DuckDBPyConnection | None:
+    with _lock:
+        at = next((at for at, (where, _) in enumerate(_kept) if where == scratch), None)
+        return None if at is None else _kept.pop(at)[1]
+
+
+def _keep(scratch: Path, instance: DuckDBPyConnection) -> None:
+    with _lock:
+        _kept.append((scratch, instance))
+        oldest = _kept.pop(0)[1] if len(_kept) > _MOST_KEPT else None
+    if oldest is not None:
+        oldest.close()
 
 
 def _abandon() -> None:
     """A forked child has no threads of its parent's instances: it must neither use nor close them."""
-    for instances in _kept.values():
-        for instance in instances:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(instance))
+    global _lock
+    _lock = threading.Lock()  # another thread of the parent may have held it
+    for _, instance in _kept:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(instance))
     _kept.clear()
 
 

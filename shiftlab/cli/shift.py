@@ -132,7 +132,9 @@ def why(settings: Settings, a: str, b: str, **options: Any) -> None:
     settings.emit(module.why(settings.open().store, a, b, **options))
 
 
-@shift.command(epilog="Example: shiftlab shift matrix --class cat --dataset coco --measure sliced_wasserstein")
+@shift.command(
+    epilog="Example: shiftlab shift matrix --class cat --dataset coco --measure sliced_wasserstein"
+)
 @common
 @click.option("--class", "subject", help="All kept subsets of this class.")
 @click.option("--where", help="Or all that fit a SQL predicate over the view subsets.")

@@ -55,6 +55,18 @@ def test_a_catalog_is_attached_for_the_moment_only(tmp_path: Path) -> None:
             assert con.sql("select count(*) from run").fetchall() == [(0,)]
 
 
+def test_few_are_kept_however_many_catalogs_are_read(tmp_path: Path) -> None:
+    for number in range(6):
+        with instances.borrowed(tmp_path / str(number)):
+            pass
+    assert [scratch.name for scratch, _ in instances._kept] == ["4", "5"]
+    kept = dict(instances._kept)[tmp_path / "5"]
+    with instances.borrowed(tmp_path / "5") as con:
+        assert kept not in dict(instances._kept).values()
+        con.execute("select 1").fetchall()
+    assert dict(instances._kept)[tmp_path / "5"] is kept
+
+
 def test_threads_read_side_by_side(tmp_path: Path) -> None:
     store = sl.open(tmp_path / "c").store
     found = []
