@@ -382,6 +382,11 @@ def _explained(error: BaseException, path: Path) -> BaseException:
         return error
     if "not a valid DuckDB database file" in text:
         return BadInputError(f"'{path / FILE}' is no DuckDB file; choose another folder or remove that file")
+    if "Corrupt database file" in text:
+        return BadInputError(
+            f"the catalog '{path}' is damaged ({' '.join(text.split())[:200]}): restore it from a backup "
+            "('shiftlab restore'), or remove the folder and build it anew"
+        )
     if "newer version" in text or "was created with a newer" in text:
         return BadInputError(
             f"the catalog '{path}' was written by a newer DuckDB: pip install -U duckdb ({text})"

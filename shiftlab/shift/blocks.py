@@ -106,6 +106,8 @@ def pairwise_blocks(
             _measure, jobs, engine, told=lambda done, _: progress(2 * (len(edges) - 1) + done, total)
         )
     shutil.rmtree(target / "work", ignore_errors=True)
+    for part in target.glob("*.part"):  # of a call that was killed
+        part.unlink(missing_ok=True)
     return Blocks(target, members.n_subsets, members.n_subsets * (members.n_subsets - 1) // 2)
 
 

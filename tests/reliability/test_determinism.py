@@ -18,17 +18,17 @@ WORK = """
     import json, sys
     import numpy as np
     import shiftlab as sl
-    from shiftlab import catalog as stores
+    from shiftlab import instances
     from shiftlab.curate import stored
     from shiftlab.resources import data
 
     folder, threads, engine = sys.argv[1], int(sys.argv[2]), sys.argv[3] or None
-    connect = stores._connect
+    connect = instances.connect
     def limited(*arguments, **options):
         con = connect(*arguments, **options)
         con.execute(f"set threads = {threads}").fetchall()
         return con
-    stores._connect = limited
+    instances.connect = limited
     cat = sl.open(folder + "/catalog")
     rng = np.random.default_rng(0)
     with open(folder + "/t.csv", "w") as table:

@@ -78,6 +78,18 @@ def test_garbage_is_refused(tmp_path: Path) -> None:
         Store.open(tmp_path)
 
 
+def test_a_damaged_catalog_is_told_with_the_mend(tmp_path: Path) -> None:
+    """As a kill within DuckDB's writing of its metadata leaves it: a block that does not fit its checksum."""
+    store = sl.open(tmp_path / "c").store
+    content = bytearray(store.file.read_bytes())
+    for start in range(12_288, len(content), 262_144):
+        content[start + 40_000 : start + 48_192] = bytes(8_192)
+        content[start + 100 : start + 200] = bytes(100)
+    store.file.write_bytes(content)
+    with pytest.raises(BadInputError, match=r"is damaged .* restore it from a backup"):
+        sl.open(tmp_path / "c")
+
+
 def test_a_newer_catalog_is_refused_by_name_and_version(tmp_path: Path) -> None:
     store = Store.create(tmp_path / "c")
     with store.write(Run("test")) as con:

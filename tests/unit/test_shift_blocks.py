@@ -84,7 +84,9 @@ def test_goes_on_where_it_was_cut_off(
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("pairs-*.parquet")}
     assert sorted(before) == sorted(done)
     monkeypatch.setattr(blocks, "_measure", measure)
+    (tmp_path / "pairs-000010-000020.parquet.123.part").write_bytes(b"half")  # as a killed call leaves it
     parts = pairwise_blocks(vectors, members, tmp_path, block=10, **SMALL)
+    assert not list(tmp_path.glob("*.part"))
     assert {path: path.stat().st_mtime_ns for path in before} == before
     whole = pairwise(vectors, members, "sliced_wasserstein", debias=0, **SMALL)
     np.testing.assert_allclose(parts.matrix(range(S)), whole.value, atol=2e-3)
