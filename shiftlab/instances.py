@@ -37,10 +37,7 @@ def _silent(con: DuckDBPyConnection) -> DuckDBPyConnection:
 
 def connect_memory(scratch: Path) -> DuckDBPyConnection:
     """A new in-memory database that spills into the folder `scratch`, which is made when it is needed."""
-    con = connect(":memory:")
-    quoted = str(scratch).replace("'", "''")
-    con.execute(f"set temp_directory = '{quoted}'").fetchall()
-    return con
+    return connect(":memory:", config={"temp_directory": str(scratch)})
 
 
 @contextmanager

@@ -476,12 +476,11 @@ def _episode(dataset: str, episode: int, order: list[int]) -> None:
 def _neighbours(episode: int, order: list[int]) -> None:
     """The way to the episodes before and after this one, as they are listed above."""
     at = order.index(episode) if episode in order else None
-    for label, key, step in (("Previous", "P", -1), ("Next", "N", 1)):
-        there = at is not None and 0 <= at + step < len(order)
+    before, after = ([], []) if at is None else (order[:at][-1:], order[at + 1 : at + 2])
+    for label, key, there in (("Previous", "P", before), ("Next", "N", after)):
         st.button(
-            label, key=f"episode_{label.lower()}", shortcut=key, disabled=not there,
-            on_click=_go, args=(order[at + step] if at is not None and there else episode,),
-        )  # fmt: skip
+            label, key=f"episode_{label.lower()}", shortcut=key, disabled=not there, on_click=_go, args=there
+        )
 
 
 def _go(episode: int) -> None:

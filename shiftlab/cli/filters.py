@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 _KINDS = ["regular", "depthwise", "all"]
-
-
 _KIND_HELP = "regular: without depthwise and transposed convolutions; all: as CNN Filter DB."
 _where = click.option("--where", help="SQL predicate over the columns of the view filter_layers.")
 

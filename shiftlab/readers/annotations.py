@@ -122,22 +122,20 @@ class Rows:
 
     def take(self) -> pa.Table:
         """The gathered rows as a table that fits `SCHEMAS`; starts anew."""
-        rows, self._rows = self._rows, []
-        columns = list(zip(*rows, strict=True))
-        if self.kind == "object" and not _all_objects_are_usable(columns):
-            rows = [row for row in rows if self._object_is_usable(row)]
-            columns = list(zip(*rows, strict=True))
-        if self.kind == "image":
-            rows = [row for row in rows if self._image_is_usable(row)]
-            columns = list(zip(*rows, strict=True))
+        rows, self._rows = self._usable(self._rows), []
         schema = SCHEMAS[self.kind]
+        columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
         return pa.table(
-            [
-                self._column(field, values, rows)
-                for values, field in zip(columns or [()] * len(schema), schema, strict=True)
-            ],
+            [self._column(field, values, rows) for values, field in zip(columns, schema, strict=True)],
             schema=schema,
         )
+
+    def _usable(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        if self.kind == "image":
+            return [row for row in rows if self._image_is_usable(row)]
+        if self.kind == "object" and not _all_objects_are_usable(rows):
+            return [row for row in rows if self._object_is_usable(row)]
+        return rows
 
     def _column(self, field: pa.Field, values: tuple[Any, ...], rows: list[tuple[Any, ...]]) -> pa.Array:
         """The values of one field; what does not fit its type is refused with the record that holds it."""
@@ -180,11 +178,11 @@ class Rows:
         return True
 
 
-def _all_objects_are_usable(columns: list[tuple[Any, ...]]) -> bool:
+def _all_objects_are_usable(rows: list[tuple[Any, ...]]) -> bool:
     """Whether every object has a name and a box of finite numbers, told by column: looking at each takes longer."""
-    if not columns:
+    if not rows:
         return True
-    names, box = columns[2], columns[4:8]
+    _, _, names, _, *box = zip(*(row[:8] for row in rows), strict=True)
     if set(map(type, names)) != {str} or not all(set(map(type, side)) <= {int, float} for side in box):
         return False
     try:

@@ -82,7 +82,6 @@ def _load_array(path: Path) -> Any:
 
 
 def _ids_of_file(ids: str) -> np.ndarray:
-
     file, _, column = ids.partition(":")
     path = Path(file)
     if path.suffix.lower() == ".npy" and path.is_file():

@@ -10,17 +10,7 @@ import pytest
 
 from shiftlab import figures, matrix_figures
 from shiftlab.report import Report, Section
-
-NAMES = ["cat(a)", "cat(b)", "cat(c)", "cat(d)"]
-PAIRS = pl.DataFrame(
-    {
-        "left_name": ["cat(a)", "cat(a)", "cat(a)", "cat(b)", "cat(b)", "cat(c)"],
-        "right_name": ["cat(b)", "cat(c)", "cat(d)", "cat(c)", "cat(d)", "cat(d)"],
-        "value": [1.0, 8.0, 9.0, 8.0, 9.0, 2.0],
-        "n_left": [10, 10, 10, 20, 20, 30],
-        "n_right": [20, 30, 40, 30, 40, 40],
-    }
-)
+from tests.unit.test_matrix_figures import NAMES, PAIRS
 
 
 def rows_of(chart: Any) -> list[dict[str, Any]]:
